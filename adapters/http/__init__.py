@@ -1,0 +1,1 @@
+"""HTTP, on aiohttp: generic over the routes of all dialects."""

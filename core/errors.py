@@ -1,0 +1,59 @@
+"""The one error that crosses every boundary, and the reasons it may carry.
+
+Any layer may raise a `Refusal`; `adapters.exchange` catches it, once; each protocol turns its reason into a number, once.
+"""
+
+import enum
+
+
+class Reason(enum.Enum):
+    """Why a request was refused, in words no protocol owns."""
+
+    MALFORMED = "malformed"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    NOT_ALLOWED = "not_allowed"  # the path is known, the method is not
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    TOO_MANY = "too_many"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+class Refusal(Exception):
+    """A request that is not granted.
+
+    `detail` is one sentence that is safe to send to whoever asked. `check` names the check that refused, for the operator
+    alone (`firstlight explain`): a device must not be able to tell a wrong key from a wrong secret. `retry_after` is in
+    seconds. The cause, where there is one, goes to the log through `raise ... from`.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, check: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.check = check
+        self.retry_after = retry_after
+
+
+class Guard(enum.Enum):
+    """What a commit promises to keep true; the one that failed is named by `Conflict`."""
+
+    DEVICE_NAME = "device_name"  # unique per tenant
+    CREDENTIAL_LOOKUP = "credential_lookup"  # unique over the whole system
+    PROFILE_NAME = "profile_name"  # unique per tenant
+    PROVISION_KEY = "provision_key"  # unique over the whole system
+    TOKEN_NAME = "token_name"  # unique per tenant  # noqa: S105 - the name of a guard, no secret
+    DEVICE_LIMIT = "device_limit"  # the tenant's number of devices
+    REFERENCE = "reference"  # what an entity points at exists
+    VERSION = "version"  # an entity is replaced or deleted only as it was read
+
+
+class Conflict(Exception):
+    """A commit wrote nothing because one of its guards failed: read again, decide again."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__(guard.value)
+        self.guard = guard

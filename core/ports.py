@@ -1,0 +1,239 @@
+"""What the core asks of the world: a registry, a clock, randomness and slow key derivation.
+
+A query and a set of changes are values, so a store may gather those of many requests into one statement or transaction.
+"""
+
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from core.model import (
+    Credential,
+    Device,
+    DeviceId,
+    DeviceState,
+    Event,
+    EventId,
+    EventKind,
+    Lookup,
+    OperatorToken,
+    Profile,
+    ProfileId,
+    Tenant,
+    TenantId,
+    TokenId,
+)
+
+S = TypeVar("S")
+
+
+class Query(msgspec.Struct, Generic[S], frozen=True):
+    """What a reader wants to know; `S` is the answer's type."""
+
+
+class ClaimSnapshot(msgspec.Struct, frozen=True):
+    """What is known about a claim: all `None` and empty where the key selects nothing.
+
+    `device` is the tenant's device of the asked name, whatever its profile; `credentials` are that device's, oldest first.
+    """
+
+    tenant: Tenant | None = None
+    profile: Profile | None = None
+    device: Device | None = None
+    credentials: tuple[Credential, ...] = ()
+    lookup_taken: bool = False
+
+
+class ClaimQuery(Query[ClaimSnapshot], frozen=True):
+    """The profile of a provision key, the device of a name in its tenant, and whether a lookup is taken by any device.
+
+    An empty `device_name` finds no device; `lookup` None is never taken.
+    """
+
+    provision_key: str
+    device_name: str
+    lookup: Lookup | None = None
+
+
+class LoginSnapshot(msgspec.Struct, frozen=True):
+    """A credential with the device and profile it belongs to."""
+
+    credential: Credential
+    device: Device
+    profile: Profile
+
+
+class LoginQuery(Query[tuple[LoginSnapshot | None, ...]], frozen=True):
+    """Whose credentials these lookups are: one answer each, in order."""
+
+    lookups: tuple[Lookup, ...]
+
+
+class DeviceSnapshot(msgspec.Struct, frozen=True):
+    """A device with its profile and its credentials, oldest first."""
+
+    device: Device
+    profile: Profile
+    credentials: tuple[Credential, ...]
+
+
+class DeviceQuery(Query[DeviceSnapshot | None], frozen=True):
+    """One device of a tenant, by id."""
+
+    tenant: TenantId
+    id: DeviceId
+
+
+class DeviceNamesQuery(Query[tuple[DeviceSnapshot | None, ...]], frozen=True):
+    """Devices of a tenant by name: one answer each, in order."""
+
+    tenant: TenantId
+    names: tuple[str, ...]
+
+
+class DevicePage(Query[tuple[Device, ...]], frozen=True):
+    """Devices of a tenant in the order of their ids, which is the order of their making.
+
+    `name` matches where the device's name begins with it (case-sensitive); `after` is the last id of the page before.
+    """
+
+    tenant: TenantId
+    name: str | None = None
+    profile: ProfileId | None = None
+    state: DeviceState | None = None
+    after: DeviceId | None = None
+    limit: int = 100
+
+
+class TenantQuery(Query[Tenant | None], frozen=True):
+    """One tenant, by id."""
+
+    id: TenantId
+
+
+class ProfileQuery(Query[Profile | None], frozen=True):
+    """One profile of a tenant, by id or by name (an id wins)."""
+
+    tenant: TenantId
+    id_or_name: str
+
+
+class ProfilePage(Query[tuple[Profile, ...]], frozen=True):
+    """Profiles of a tenant in the order of their ids."""
+
+    tenant: TenantId
+    after: ProfileId | None = None
+    limit: int = 100
+
+
+class TokenQuery(Query[OperatorToken | None], frozen=True):
+    """The operator token of a lookup."""
+
+    lookup: Lookup
+
+
+class TokenPage(Query[tuple[OperatorToken, ...]], frozen=True):
+    """Operator tokens of a tenant in the order of their ids."""
+
+    tenant: TenantId
+    after: TokenId | None = None
+    limit: int = 100
+
+
+class EventPage(Query[tuple[Event, ...]], frozen=True):
+    """Events of a tenant in the order of their ids, which is the order of time; `newest` turns that order round.
+
+    With `newest`, `after` is the oldest id already seen and older ones follow.
+    """
+
+    tenant: TenantId
+    correlation: str | None = None
+    device: DeviceId | None = None
+    profile: ProfileId | None = None
+    kind: EventKind | None = None
+    after: EventId | None = None
+    newest: bool = False
+    limit: int = 100
+
+
+Entity = Tenant | Profile | Device | Credential | OperatorToken
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """The removal of an entity as it was read. What hangs on it goes with it: a device's credentials.
+
+    A profile that still has devices is not removed: `Conflict(Guard.REFERENCE)`. Events stay.
+    """
+
+    entity: Entity
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What one decision writes, all or nothing.
+
+    `replace` holds entities in their new form: version n takes the place of version n - 1 and of no other. Deletions are
+    made first, then replacements, then insertions, so a new credential may take over the lookup of one that goes.
+    """
+
+    insert: tuple[Entity, ...] = ()
+    replace: tuple[Entity, ...] = ()
+    delete: tuple[Delete, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+class Repository(Protocol):
+    """The device registry. Safe to call from many tasks of one loop at once."""
+
+    async def read(self, query: Query[S]) -> S:
+        """Answer a query from committed state.
+
+        Raises `Refusal` UNAVAILABLE when the store cannot answer.
+        """
+        ...
+
+    async def commit(self, changes: Changes) -> None:
+        """Write all of the changes or none; when it returns they are durable and every later read sees them.
+
+        Raises `Conflict` naming the first guard that failed, `Refusal` UNAVAILABLE (with `retry_after`) when the store is
+        full, busy beyond its queue or broken. Cancelling the caller does not undo a commit.
+        """
+        ...
+
+    async def prune_events(self, keep: int) -> int:
+        """Forget the oldest events beyond the newest `keep`, some thousands at most a call; returns how many went."""
+        ...
+
+    async def check(self) -> None:
+        """Prove that the store can be written; raises `Refusal` UNAVAILABLE where it cannot."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, of day and monotonic."""
+
+    def now(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+
+class Entropy(Protocol):
+    """Randomness fit for keys."""
+
+    def draw(self, size: int) -> bytes:
+        """Return `size` bytes from a cryptographic source."""
+        ...
+
+
+class KeyMaker(Protocol):
+    """Key derivation that is slow on purpose and so must not run where requests are served."""
+
+    async def stretch(self, secret: bytes, salt: bytes) -> bytes:
+        """Return scrypt (RFC 7914) of the secret, 32 bytes.
+
+        Raises `Refusal` UNAVAILABLE when too many derivations wait already.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The device registry as a pluggable repository."""
