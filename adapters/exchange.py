@@ -1,0 +1,208 @@
+"""What protocols and dialects share: a neutral request, a neutral answer, the routes between them, and who may ask.
+
+A protocol (HTTP, CoAP, MQTT) carries; a dialect is one vendor's vocabulary. They meet in these types alone.
+"""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import msgspec
+
+from core.errors import Reason, Refusal
+from core.messages import Identity
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Carrier(enum.Enum):
+    """The protocols that carry requests."""
+
+    HTTP = "http"
+    COAP = "coap"
+    MQTT = "mqtt"
+
+
+class Success(enum.Enum):
+    """How a request was granted, in words no protocol owns."""
+
+    OK = "ok"  # here is what you asked for
+    CREATED = "created"
+    CHANGED = "changed"
+    DELETED = "deleted"
+    ACCEPTED = "accepted"  # taken, decided later
+    UNCHANGED = "unchanged"  # what you have is still true
+
+
+Outcome = Success | Reason
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Who is at the other end, as far as the transport itself has verified it."""
+
+    address: str
+    port: int = 0
+
+
+class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as a protocol received it, bounded but not interpreted.
+
+    `path` begins as the sender wrote it: with a slash over HTTP and CoAP; over MQTT it is the topic. Path segments and query
+    are percent-decoded; header names are lower case. `method` is the protocol's own word in upper case: GET, POST, FETCH,
+    IPATCH ...; over MQTT it is PUBLISH. `params` are what the route's template captured. `identity` and `guest` say what an
+    MQTT connection proved at CONNECT: a device, or the name of the guest it came in as. `form` is the form that the previous
+    answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3, 4, 5).
+    """
+
+    carrier: Carrier
+    method: str
+    path: str
+    peer: Peer
+    params: Mapping[str, str] = NOTHING
+    query: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = NOTHING
+    content_type: str | None = None
+    body: bytes = b""
+    identity: Identity | None = None
+    guest: str = ""
+    form: str = ""
+    version: int = 0
+
+
+class Closing(enum.Enum):
+    """What becomes of a connection after an answer; protocols without connections ignore it."""
+
+    NO = "no"
+    UNLESS_TOLD = "unless_told"  # stays open only where the acknowledgement could carry the reason (MQTT 5 at QoS 1)
+    YES = "yes"
+
+
+class Outbound(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer, for a protocol to put on the wire.
+
+    `content_type` is a media type; None with an empty body sends none. `topic` is where MQTT publishes the body; None
+    publishes nothing and leaves the acknowledgement to speak. `retry_after` is in seconds. `form` is kept by a connection and
+    handed back in its next `Inbound`. `correlation` is the request's, for protocols that can show it.
+    """
+
+    outcome: Outcome
+    body: bytes = b""
+    content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    topic: str | None = None
+    closing: Closing = Closing.NO
+    retry_after: float | None = None
+    form: str = ""
+    correlation: str = ""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing a dialect understands: a method on a path template, and the operation it starts.
+
+    A segment in braces captures one whole segment: `/api/v1/{token}/telemetry`. A literal segment wins over a captured one.
+    Over MQTT, `guest` names the guest a route is open to; empty, it is open to devices that proved their identity.
+    """
+
+    carrier: Carrier
+    method: str
+    path: str
+    operation: str
+    guest: str = ""
+
+
+class Guest(msgspec.Struct, frozen=True, kw_only=True):
+    """How an MQTT connection gets in without an identity, and the little it may do there.
+
+    It is let in when its user name or its client id is exactly `login`; any password and certificate is ignored. It may
+    subscribe to exactly the filters in `subscriptions`, publish to the routes of this guest, and nothing else. The connection
+    is closed `linger_seconds` after an answer.
+    """
+
+    name: str
+    login: str
+    subscriptions: tuple[str, ...]
+    linger_seconds: float = 60.0
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """A request in the core's words, and the form (the dialect's own word) in which its answer is wanted."""
+
+    message: Any
+    form: str = ""
+
+
+class Dialect(Protocol):
+    """One vendor's vocabulary. A module satisfies it."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module's constant
+        """Return the name in settings, metrics and events."""
+        ...
+
+    @property
+    def ROUTES(self) -> tuple[Route, ...]:  # noqa: N802 - a module's constant
+        """Return everything the dialect understands."""
+        ...
+
+    @property
+    def GUESTS(self) -> tuple[Guest, ...]:  # noqa: N802 - a module's constant
+        """Return who may come in over MQTT without an identity."""
+        ...
+
+    @property
+    def SUBSCRIPTIONS(self) -> tuple[str, ...]:  # noqa: N802 - a module's constant
+        """Return the MQTT filters that cover what an identified device may subscribe to."""
+        ...
+
+    def decode(self, route: Route, inbound: Inbound) -> Decoded:
+        """Read a request. Raises `Refusal`, mostly MALFORMED, and never anything else whatever the bytes are."""
+        ...
+
+    def encode(self, result: Any, form: str, inbound: Inbound) -> Outbound:
+        """Write the answer to a granted request."""
+        ...
+
+    def refuse(self, refusal: Refusal, form: str, inbound: Inbound) -> Outbound:
+        """Write the answer to a refused request. `form` is empty where `decode` did not get that far."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts what happens, for operators."""
+
+    def request(self, carrier: Carrier, dialect: str, operation: str, outcome: Outcome, seconds: float) -> None:
+        """Count one answered request and the time it took."""
+        ...
+
+    def bound(self, name: str) -> None:
+        """Count one refusal by a bound, such as `coap.source_rate` or `mqtt.connections`."""
+        ...
+
+    def level(self, name: str, value: float) -> None:
+        """Set a level, such as `mqtt.connections`."""
+        ...
+
+
+class Exchange(Protocol):
+    """What a protocol adapter may ask for: the whole way from a neutral request to a neutral answer."""
+
+    async def handle(self, inbound: Inbound) -> Outbound:
+        """Answer a request. Never raises, except that cancelling the caller passes through; the request goes on without it."""
+        ...
+
+    async def refuse(self, inbound: Inbound, refusal: Refusal) -> Outbound:
+        """Answer, record and count a request that the adapter itself must refuse (a body over the limit, a bad encoding)."""
+        ...
+
+    async def login(self, login: Any, carrier: Carrier, peer: Peer) -> Identity:
+        """Check what a connection presents (`core.messages.Login`). Raises `Refusal`, recorded and counted already."""
+        ...
+
+    def guest(self, username: str, client_id: str) -> Guest | None:
+        """Return the guest this connection is, if it is one."""
+        ...
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """Tell whether an identified device may subscribe to this filter."""
+        ...
