@@ -1,0 +1,79 @@
+"""Records attempts and changes as events, refused ones included, without letting strangers fill the disk."""
+
+import contextlib
+
+from core.crypto.tokens import new_id
+from core.errors import Refusal
+from core.limits import Buckets, Rate
+from core.messages import Context
+from core.model import DEFAULT_TENANT, Device, DeviceId, Event, EventId, EventKind, Profile, ProfileId, TenantId
+from core.ports import Changes, Clock, Entropy, Repository
+
+_NAME_CHARACTERS = 255
+
+
+class Audit:
+    """Makes events; those of refused requests are written at once, up to `refusals` a second over all sources."""
+
+    def __init__(self, repository: Repository, clock: Clock, entropy: Entropy, refusals: Rate) -> None:
+        self._repository = repository
+        self._clock = clock
+        self._entropy = entropy
+        self._refusals = Buckets(refusals, entries=1)
+
+    def event(
+        self,
+        kind: EventKind,
+        context: Context,
+        *,
+        tenant: TenantId = DEFAULT_TENANT,
+        profile: ProfileId | None = None,
+        device: DeviceId | None = None,
+        device_name: str = "",
+        check: str = "",
+        detail: str = "",
+    ) -> Event:
+        """Make an event of this request, to be committed with what it tells of."""
+        now = self._clock.now()
+        return Event(
+            id=EventId(new_id(now, self._entropy)),
+            tenant=tenant,
+            at=now,
+            kind=kind,
+            correlation=context.correlation,
+            protocol=context.protocol,
+            dialect=context.dialect,
+            source=context.source,
+            actor=context.actor,
+            profile=profile,
+            device=device,
+            device_name=device_name[:_NAME_CHARACTERS],
+            check=check,
+            detail=detail,
+        )
+
+    async def refused(
+        self,
+        kind: EventKind,
+        context: Context,
+        refusal: Refusal,
+        *,
+        profile: Profile | None = None,
+        device: Device | None = None,
+        device_name: str = "",
+    ) -> None:
+        """Record a refused request. A registry that cannot take the event does not change the answer."""
+        if self._refusals.take("", self._clock.monotonic()):
+            return
+        event = self.event(
+            kind,
+            context,
+            tenant=profile.tenant if profile else DEFAULT_TENANT,
+            profile=profile.id if profile else None,
+            device=device.id if device else None,
+            device_name=device_name or (device.name if device else ""),
+            check=refusal.check,
+            detail=refusal.detail,
+        )
+        with contextlib.suppress(Refusal):
+            await self._repository.commit(Changes(events=(event,)))

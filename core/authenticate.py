@@ -1,0 +1,105 @@
+"""Authenticate: who is this? A device presents what it was issued."""
+
+import msgspec
+
+from core import lifecycle
+from core.audit import Audit
+from core.credentials import basic_id
+from core.errors import Conflict, Reason, Refusal
+from core.issuer import Issuer
+from core.limits import Buckets, require
+from core.messages import Context, Identity, Login, MqttLogin, TokenLogin
+from core.model import CredentialKind, DeviceState, EventKind
+from core.ports import Changes, LoginQuery, LoginSnapshot, Repository
+
+
+class Authenticate(msgspec.Struct, frozen=True):
+    """The use case. Only refused logins count against a source, so many devices behind one address do no harm."""
+
+    repository: Repository
+    issuer: Issuer
+    audit: Audit
+    failures: Buckets
+
+    async def __call__(self, login: Login, context: Context) -> Identity:
+        """Return whose credential this is, after marking the device's first login.
+
+        Raises `Refusal` UNAUTHENTICATED, recorded as an event; TOO_MANY after too many refused logins from one source.
+        """
+        found: LoginSnapshot | None = None
+        try:
+            require(self.failures.wait(context.source, self.issuer.clock.monotonic()), "limit.login")
+            found = await self._find(login)
+            self._require_usable(found)
+        except Refusal as refusal:
+            if refusal.reason is Reason.UNAUTHENTICATED:
+                self.failures.take(context.source, self.issuer.clock.monotonic())
+            await self.audit.refused(
+                EventKind.LOGIN_REFUSED,
+                context,
+                refusal,
+                profile=found.profile if found else None,
+                device=found.device if found else None,
+            )
+            raise
+        await self._connected(found, context)
+        device = found.device
+        return Identity(device.tenant, device.id, device.name, found.credential.id)
+
+    async def _find(self, login: Login) -> LoginSnapshot:
+        if isinstance(login, TokenLogin):
+            (found,) = await self.repository.read(LoginQuery((self.issuer.lookup_id(login.token.reveal()),)))
+            if found is None or found.credential.kind is not CredentialKind.ACCESS_TOKEN:
+                raise _unknown("login.token")
+            return found
+        return await self._find_mqtt(login)
+
+    async def _find_mqtt(self, login: MqttLogin) -> LoginSnapshot:
+        """Look for client id and user name together, then for the user name alone, as ThingsBoard does."""
+        ids = [basic_id(login.client_id, login.username)]
+        if login.client_id and login.username:
+            ids.append(login.username)
+        candidates = await self.repository.read(LoginQuery(tuple(map(self.issuer.lookup_id, ids))))
+        for place, found in enumerate(candidates):
+            kinds = (CredentialKind.MQTT_BASIC,) if _is_joint(login, place) else _BY_NAME
+            if found is not None and found.credential.kind in kinds:
+                if await self.issuer.matches(found.credential, login):
+                    return found
+                raise _unknown("login.password")
+        await self.issuer.match_nothing(login)
+        raise _unknown("login.user")
+
+    def _require_usable(self, found: LoginSnapshot) -> None:
+        if not found.device.enabled:
+            raise _unknown("device.disabled")
+        if found.device.state is DeviceState.DISCARDED:
+            raise _unknown("device.discarded")
+
+    async def _connected(self, found: LoginSnapshot, context: Context) -> None:
+        if found.device.state is not DeviceState.PROVISIONED:
+            return
+        device = lifecycle.advance(found.device, DeviceState.CONNECTED, self.issuer.clock.now())
+        event = self.audit.event(
+            EventKind.DEVICE_CONNECTED,
+            context,
+            tenant=device.tenant,
+            profile=device.profile,
+            device=device.id,
+            device_name=device.name,
+        )
+        try:
+            await self.repository.commit(Changes(replace=(device,), events=(event,)))
+        except Conflict:
+            return  # the same device logged in elsewhere at this moment, or an operator changed it: nothing is lost
+
+
+_BY_NAME = (CredentialKind.ACCESS_TOKEN, CredentialKind.MQTT_BASIC)
+
+
+def _is_joint(login: MqttLogin, place: int) -> bool:
+    """Tell whether a candidate was found by more than a user name, where a token cannot stand."""
+    return place == 0 and bool(login.client_id)
+
+
+def _unknown(check: str) -> Refusal:
+    return Refusal(Reason.UNAUTHENTICATED, "the credentials are not known", check=check)

@@ -1,0 +1,109 @@
+"""What makes a credential: the rules for a proposed value, the id it is known by, and the text that is sealed."""
+
+import hashlib
+
+import msgspec
+
+from core.errors import Reason, Refusal
+from core.messages import AccessToken, Certificate, CredentialValue, Lwm2m, MqttBasic
+from core.model import CredentialKind, Secret
+
+_BASIC = msgspec.json.Decoder(tuple[str, str, str])
+_CONTROL = frozenset(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
+
+KIND: dict[type, CredentialKind] = {
+    AccessToken: CredentialKind.ACCESS_TOKEN,
+    MqttBasic: CredentialKind.MQTT_BASIC,
+    Certificate: CredentialKind.X509_CERTIFICATE,
+    Lwm2m: CredentialKind.LWM2M,
+}
+
+
+def credential_id(value: CredentialValue) -> str:
+    """Return the id under which a credential is unique over the whole system.
+
+    The rule is ThingsBoard's (`DeviceCredentialsServiceImpl`), so that fleets keep their ids: a token and a user name stand
+    for themselves; a client id, `client id|user name` and a certificate's text for the hex SHA3-256 (FIPS 202) of themselves.
+    """
+    match value:
+        case AccessToken(token=token):
+            return token.reveal()
+        case MqttBasic(client_id=client_id, username=username):
+            return basic_id(client_id, username)
+        case Certificate(text=text):
+            return _sha3(text)
+        case Lwm2m(endpoint=endpoint):
+            return endpoint
+
+
+def basic_id(client_id: str, username: str) -> str:
+    """Return the id of an MQTT credential; both parts empty have none that could exist."""
+    if not client_id:
+        return username
+    return _sha3(f"{client_id}|{username}") if username else _sha3(client_id)
+
+
+def require_valid(value: CredentialValue) -> None:
+    """Check a proposed value; raises `Refusal` FORBIDDEN where it cannot become a credential."""
+    match value:
+        case AccessToken(token=token):
+            _require_text(token.reveal(), "token")
+        case MqttBasic():
+            _require_basic(value)
+        case Certificate(text=text):
+            _require_text(text, "certificate")
+        case Lwm2m(endpoint=endpoint):
+            _require_text(endpoint, "endpoint")
+
+
+def seal_text(value: CredentialValue) -> Secret:
+    """Return the text that is sealed for a value, and read again by `from_seal_text`."""
+    match value:
+        case AccessToken(token=token):
+            return token
+        case MqttBasic(client_id=client_id, username=username, password=password):
+            return Secret(msgspec.json.encode((client_id, username, password.reveal())).decode())
+        case Certificate(text=text):
+            return Secret(text)
+        case Lwm2m(endpoint=endpoint):
+            return Secret(endpoint)
+
+
+def from_seal_text(kind: CredentialKind, text: Secret) -> CredentialValue:
+    """Return the value that `seal_text` made a text of."""
+    match kind:
+        case CredentialKind.ACCESS_TOKEN:
+            return AccessToken(text)
+        case CredentialKind.MQTT_BASIC:
+            client_id, username, password = _BASIC.decode(text.reveal())
+            return MqttBasic(client_id, username, Secret(password))
+        case CredentialKind.X509_CERTIFICATE:
+            return Certificate(text.reveal())
+        case CredentialKind.LWM2M:
+            return Lwm2m(text.reveal())
+
+
+def has_control_characters(text: str) -> bool:
+    """Tell whether a text holds a C0 or C1 control character or DEL."""
+    return not _CONTROL.isdisjoint(text)
+
+
+def _require_basic(value: MqttBasic) -> None:
+    password = value.password.reveal()
+    if not value.username and (password or not value.client_id):
+        raise Refusal(
+            Reason.FORBIDDEN, "MQTT credentials need a user name, or a client id alone", check="credential.mqtt_basic"
+        )
+    if any(map(has_control_characters, (value.client_id, value.username, password))):
+        raise Refusal(Reason.FORBIDDEN, "MQTT credentials hold a control character", check="credential.characters")
+
+
+def _require_text(text: str, what: str) -> None:
+    if not text:
+        raise Refusal(Reason.FORBIDDEN, f"the {what} is empty", check="credential.empty")
+    if has_control_characters(text):
+        raise Refusal(Reason.FORBIDDEN, f"the {what} holds a control character", check="credential.characters")
+
+
+def _sha3(text: str) -> str:
+    return hashlib.sha3_256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,73 @@
+"""The master key at work: secrets sealed for the registry, and keyed digests that find them again."""
+
+import hashlib
+import hmac
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from core.model import Lookup, Sealed, Secret
+from core.ports import Entropy
+
+MASTER_KEY_BYTES = 32
+_FORMAT = b"\x01"
+_KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+_HEADER_BYTES = len(_FORMAT) + _KEY_ID_BYTES + _NONCE_BYTES
+
+
+class SealBroken(Exception):
+    """A sealed value was not made with this master key for this row, or was altered."""
+
+
+class Vault:
+    """Seals and opens with AES-256-GCM (NIST SP 800-38D) and makes lookups with HMAC-SHA-256 (RFC 2104).
+
+    Every purpose has a key of its own, derived from the 32 bytes of the master key by HKDF (RFC 5869). A sealed value is
+    `format (1) | key id (4) | nonce (12) | ciphertext and tag`, with the row's identity as associated data. The key id tells
+    which master key sealed it, so that keys can be rotated.
+    """
+
+    def __init__(self, master_key: bytes, entropy: Entropy) -> None:
+        if len(master_key) != MASTER_KEY_BYTES:
+            raise ValueError(f"the master key has {len(master_key)} bytes, not {MASTER_KEY_BYTES}")
+        self._entropy = entropy
+        self._cipher = AESGCM(_derive(master_key, b"seal"))
+        self._lookup_key = _derive(master_key, b"lookup")
+        self._key_id = hashlib.sha256(_derive(master_key, b"key id")).digest()[:_KEY_ID_BYTES]
+        self._decoy = self.seal(Secret("no profile has this secret"), b"decoy")
+
+    def seal(self, secret: Secret, row: bytes) -> Sealed:
+        """Seal a secret for the row with this identity."""
+        nonce = self._entropy.draw(_NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, secret.reveal().encode("utf-8", "surrogatepass"), row)
+        return Sealed(_FORMAT + self._key_id + nonce + sealed)
+
+    def open(self, sealed: Sealed, row: bytes) -> Secret:
+        """Open what was sealed for this row. Raises `SealBroken`."""
+        if not sealed.startswith(_FORMAT + self._key_id):
+            raise SealBroken("sealed under another master key")
+        nonce = sealed[_HEADER_BYTES - _NONCE_BYTES : _HEADER_BYTES]
+        try:
+            text = self._cipher.decrypt(nonce, sealed[_HEADER_BYTES:], row)
+        except InvalidTag as error:
+            raise SealBroken("altered, or sealed for another row") from error
+        return Secret(text.decode("utf-8", "surrogatepass"))
+
+    def open_decoy(self) -> Secret:
+        """Do the work of opening a secret where there is none, so that an unknown key costs what a wrong secret costs."""
+        return self.open(self._decoy, b"decoy")
+
+    def lookup(self, purpose: str, text: str) -> Lookup:
+        """Return the digest by which a text is found; equal texts of different purposes have different digests."""
+        return Lookup(self.digest(purpose, text.encode("utf-8", "surrogatepass")))
+
+    def digest(self, purpose: str, content: bytes) -> bytes:
+        """Return the keyed digest of some bytes, 32 bytes."""
+        return hmac.digest(self._lookup_key, purpose.encode() + b"\x00" + content, "sha256")
+
+
+def _derive(master_key: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"firstlight " + purpose + b" 1").derive(master_key)

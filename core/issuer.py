@@ -1,0 +1,103 @@
+"""Issues credentials and tells whether what is presented matches one."""
+
+import hmac
+
+import msgspec
+
+from core import credentials
+from core.crypto.tokens import new_id, random_text
+from core.crypto.vault import Vault
+from core.messages import AccessToken, CredentialValue, MqttBasic, MqttLogin
+from core.model import Credential, CredentialId, DeviceId, Lookup, Secret
+from core.ports import Clock, Entropy, KeyMaker
+
+TOKEN_CHARACTERS = 20
+_PURPOSE = "credential"
+_SALT_BYTES = 16
+_CLIENT_ID, _USERNAME, _PASSWORD = 1, 2, 4
+
+
+class Issuer(msgspec.Struct, frozen=True):
+    """Makes credentials from values: looked up by keyed digest, compared by scrypt, sealed where they must be given again."""
+
+    vault: Vault
+    clock: Clock
+    entropy: Entropy
+    keys: KeyMaker
+
+    def new_token(self) -> AccessToken:
+        """Draw an access token of 20 characters (119 bits)."""
+        return AccessToken(Secret(random_text(TOKEN_CHARACTERS, self.entropy)))
+
+    def lookup(self, value: CredentialValue) -> Lookup:
+        """Return where the credential of this value is found."""
+        return self.lookup_id(credentials.credential_id(value))
+
+    def lookup_id(self, credential_id: str) -> Lookup:
+        """Return where the credential of this id is found."""
+        return self.vault.lookup(_PURPOSE, credential_id)
+
+    async def issue(self, value: CredentialValue, device: DeviceId, *, keep: bool) -> Credential:
+        """Make a device's credential; with `keep` its value is sealed so that it can be revealed.
+
+        Raises `Refusal` UNAVAILABLE when too many passwords are being stretched.
+        """
+        now = self.clock.now()
+        identity = CredentialId(new_id(now, self.entropy))
+        return Credential(
+            id=identity,
+            device=device,
+            kind=credentials.KIND[type(value)],
+            lookup=self.lookup(value),
+            verifier=await self._verifier(value) if isinstance(value, MqttBasic) else b"",
+            sealed=self.vault.seal(credentials.seal_text(value), _row(identity)) if keep else None,
+            created_at=now,
+        )
+
+    def reveal(self, credential: Credential) -> CredentialValue | None:
+        """Return the value of a credential that was kept, otherwise None. Raises `SealBroken`."""
+        if credential.sealed is None:
+            return None
+        return credentials.from_seal_text(credential.kind, self.vault.open(credential.sealed, _row(credential.id)))
+
+    async def matches(self, credential: Credential, login: MqttLogin) -> bool:
+        """Tell whether every stored part of an MQTT credential equals what was presented."""
+        if not credential.verifier:
+            return True
+        parts, expected = credential.verifier[0], credential.verifier[1:]
+        content = _content(parts, login.client_id, login.username, login.password)
+        if not parts & _PASSWORD:
+            return hmac.compare_digest(expected, self.vault.digest("verifier", content))
+        salt, expected = expected[:_SALT_BYTES], expected[_SALT_BYTES:]
+        return hmac.compare_digest(expected, await self.keys.stretch(content, salt))
+
+    async def match_nothing(self, login: MqttLogin) -> None:
+        """Do the work of `matches` for a login whose user is not known, so that both take the same time."""
+        if login.password.reveal():
+            await self.keys.stretch(login.password.reveal().encode("utf-8", "surrogatepass"), bytes(_SALT_BYTES))
+
+    async def _verifier(self, value: MqttBasic) -> bytes:
+        parts = (
+            (_CLIENT_ID if value.client_id else 0)
+            | (_USERNAME if value.username else 0)
+            | (_PASSWORD if value.password.reveal() else 0)
+        )
+        content = _content(parts, value.client_id, value.username, value.password)
+        if not parts & _PASSWORD:
+            return bytes([parts]) + self.vault.digest("verifier", content)
+        salt = self.entropy.draw(_SALT_BYTES)
+        return bytes([parts]) + salt + await self.keys.stretch(content, salt)
+
+
+def _row(identity: CredentialId) -> bytes:
+    return b"credential:" + identity.encode()
+
+
+def _content(parts: int, client_id: str, username: str, password: Secret) -> bytes:
+    """Join the stored parts, each with its length, so that no two sets of parts read the same."""
+    stored = (
+        text.encode("utf-8", "surrogatepass")
+        for flag, text in ((_CLIENT_ID, client_id), (_USERNAME, username), (_PASSWORD, password.reveal()))
+        if parts & flag
+    )
+    return b"".join(len(part).to_bytes(4, "big") + part for part in stored)

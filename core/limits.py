@@ -1,0 +1,52 @@
+"""How often one source or one claim key may try: token buckets in a table of bounded size."""
+
+from collections import OrderedDict
+
+import msgspec
+
+from core.errors import Reason, Refusal
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Attempts per second in the long run, and how many at once after a pause. Zero per second: no limit."""
+
+    per_second: float
+    burst: float
+
+
+class Buckets:
+    """A token bucket for each key; beyond `entries` keys the longest unused is forgotten, which only ever forgives."""
+
+    def __init__(self, rate: Rate, entries: int = 50_000) -> None:
+        self._rate = rate
+        self._entries = entries
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str, now: float) -> float:
+        """Take one token at a monotonic time in seconds; returns 0 or the seconds to wait until there is one."""
+        if not self._rate.per_second:
+            return 0.0
+        tokens = self._tokens(key, now)
+        wait = self._wait(tokens)
+        self._buckets[key] = (tokens if wait else tokens - 1, now)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._entries:
+            self._buckets.popitem(last=False)
+        return wait
+
+    def wait(self, key: str, now: float) -> float:
+        """Return what `take` would, and take nothing."""
+        return self._wait(self._tokens(key, now)) if self._rate.per_second else 0.0
+
+    def _tokens(self, key: str, now: float) -> float:
+        tokens, then = self._buckets.get(key, (self._rate.burst, now))
+        return min(self._rate.burst, tokens + (now - then) * self._rate.per_second)
+
+    def _wait(self, tokens: float) -> float:
+        return 0.0 if tokens >= 1 else (1 - tokens) / self._rate.per_second
+
+
+def require(wait: float, check: str) -> None:
+    """Raise `Refusal` TOO_MANY with the seconds to wait, unless there are none."""
+    if wait:
+        raise Refusal(Reason.TOO_MANY, "too many attempts, try again later", check=check, retry_after=wait)

@@ -1,0 +1,134 @@
+"""Provision: a device asks for its identity and gets it, durably, or is refused."""
+
+import msgspec
+
+from core import attestation, lifecycle, strategy
+from core.audit import Audit
+from core.credentials import require_valid
+from core.crypto.tokens import new_id, random_text
+from core.errors import Conflict, Reason, Refusal
+from core.issuer import Issuer
+from core.limits import Buckets, require
+from core.messages import Context, CredentialValue, Provisioned, ProvisionRequest
+from core.model import Credential, Device, DeviceId, DeviceState, Event, EventKind, Profile, Strategy
+from core.ports import Changes, ClaimQuery, ClaimSnapshot, Delete, Repository
+from core.strategy import Activate, Create, Repeat, Rotate
+
+ATTEMPTS = 3
+GENERATED_NAME_CHARACTERS = 20
+KEY_CHARACTERS = 255  # no profile's key is longer, so no two of them share a bucket
+
+
+class Provision(msgspec.Struct, frozen=True):
+    """The use case: reads what it needs, asks the policies, writes what they decided, and only then answers."""
+
+    repository: Repository
+    issuer: Issuer
+    audit: Audit
+    sources: Buckets
+    claim_keys: Buckets
+
+    async def __call__(self, request: ProvisionRequest, context: Context) -> Provisioned:
+        """Give a device its identity. Raises `Refusal`, after recording it as an event.
+
+        A conflict with a request that ran at the same time is decided anew, three times at most.
+        """
+        known = ClaimSnapshot()
+        try:
+            name = strategy.require_name(request.device_name)
+            self._admit(request, context)
+            query = self._query(request, name)
+            for _ in range(ATTEMPTS):
+                known = await self.repository.read(query)
+                try:
+                    return await self._attempt(request, query, known, context)
+                except Conflict:
+                    continue
+            raise Refusal(Reason.UNAVAILABLE, "the registry is busy, try again", check="registry.conflict", retry_after=1.0)
+        except Refusal as refusal:
+            await self.audit.refused(
+                EventKind.PROVISION_REFUSED,
+                context,
+                refusal,
+                profile=known.profile,
+                device=known.device,
+                device_name=(request.device_name or "").strip(),
+            )
+            raise
+
+    def _admit(self, request: ProvisionRequest, context: Context) -> None:
+        now = self.issuer.clock.monotonic()
+        require(self.sources.take(context.source, now), "limit.source")
+        require(self.claim_keys.take(request.evidence.key[:KEY_CHARACTERS], now), "limit.claim_key")
+
+    def _query(self, request: ProvisionRequest, name: str) -> ClaimQuery:
+        value = request.credential
+        return ClaimQuery(request.evidence.key, name, self.issuer.lookup(value) if value else None)
+
+    async def _attempt(
+        self, request: ProvisionRequest, query: ClaimQuery, known: ClaimSnapshot, context: Context
+    ) -> Provisioned:
+        profile = attestation.verify(known.profile, request.evidence, self.issuer.vault)
+        taken = known.lookup_taken and all(credential.lookup != query.lookup for credential in known.credentials)
+        decision = strategy.decide(query.device_name, taken, profile, known)
+        match decision:
+            case Create():
+                changes, result = await self._create(request, query.device_name, profile)
+            case Rotate(device=device):
+                changes, result = await self._rotate(request, device, profile, known.credentials)
+            case Activate(device=device):
+                result = self._repeat(device, profile, known.credentials)
+                changes = Changes(replace=(lifecycle.advance(device, DeviceState.PROVISIONED, self.issuer.clock.now()),))
+            case Repeat(device=device):
+                result, changes = self._repeat(device, profile, known.credentials), Changes()
+        event = self._succeeded(result, type(decision).__name__.lower(), context)
+        await self.repository.commit(msgspec.structs.replace(changes, events=(event,)))
+        return result
+
+    async def _create(self, request: ProvisionRequest, name: str, profile: Profile) -> tuple[Changes, Provisioned]:
+        now, entropy = self.issuer.clock.now(), self.issuer.entropy
+        device = Device(
+            id=DeviceId(new_id(now, entropy)),
+            tenant=profile.tenant,
+            profile=profile.id,
+            name=name or random_text(GENERATED_NAME_CHARACTERS, entropy),
+            state=DeviceState.PROVISIONED,
+            metadata=request.metadata,
+            created_at=now,
+            updated_at=now,
+        )
+        value, credential = await self._issue(request.credential, device, profile)
+        return Changes(insert=(device, credential)), Provisioned(device=device, profile=profile, credential=value)
+
+    async def _rotate(
+        self, request: ProvisionRequest, device: Device, profile: Profile, old: tuple[Credential, ...]
+    ) -> tuple[Changes, Provisioned]:
+        own = request.credential if profile.strategy is Strategy.CREATE_NEW else None
+        renewed = lifecycle.renew(device, self.issuer.clock.now())
+        value, credential = await self._issue(own, renewed, profile)
+        changes = Changes(insert=(credential,), replace=(renewed,), delete=tuple(map(Delete, old)))
+        return changes, Provisioned(device=renewed, profile=profile, credential=value)
+
+    async def _issue(self, own: CredentialValue | None, device: Device, profile: Profile) -> tuple[CredentialValue, Credential]:
+        value = own or self.issuer.new_token()
+        require_valid(value)
+        return value, await self.issuer.issue(value, device.id, keep=strategy.keeps_credentials(profile))
+
+    def _repeat(self, device: Device, profile: Profile, credentials: tuple[Credential, ...]) -> Provisioned:
+        if not credentials:
+            raise Refusal(Reason.FORBIDDEN, "the device's credentials are revoked", check="credential.revoked")
+        value = self.issuer.reveal(credentials[-1])
+        if value is None:
+            raise Refusal(Reason.CONFLICT, "the device's credential was given once and not kept", check="credential.not_kept")
+        return Provisioned(device=device, profile=profile, credential=value)
+
+    def _succeeded(self, result: Provisioned, decision: str, context: Context) -> Event:
+        return self.audit.event(
+            EventKind.PROVISION_SUCCEEDED,
+            context,
+            tenant=result.profile.tenant,
+            profile=result.profile.id,
+            device=result.device.id,
+            device_name=result.device.name,
+            detail=decision,
+        )

@@ -1,0 +1,114 @@
+"""What a profile's strategy and re-provisioning policy make of a device whose evidence is right. Pure."""
+
+import re
+
+import msgspec
+
+from core.credentials import has_control_characters
+from core.errors import Reason, Refusal
+from core.model import Device, DeviceState, Profile, Reprovision, Strategy
+from core.ports import ClaimSnapshot
+
+NAME_CHARACTERS = 255
+_MARKUP = re.compile(r"<[a-zA-Z/!?]")
+
+
+class Create(msgspec.Struct, frozen=True):
+    """A new device gets a new credential."""
+
+
+class Activate(msgspec.Struct, frozen=True):
+    """A defined device gets the credential it has."""
+
+    device: Device
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    """A provisioned device gets the same credential again."""
+
+    device: Device
+
+
+class Rotate(msgspec.Struct, frozen=True):
+    """A provisioned device gets a new credential, and its old ones die."""
+
+    device: Device
+
+
+Decision = Create | Activate | Repeat | Rotate
+
+
+def require_name(name: str | None) -> str:
+    """Return a device's name without the white space around it, empty where none was given.
+
+    Raises `Refusal` FORBIDDEN for a name of nothing but white space.
+    """
+    trimmed = (name or "").strip()
+    if name and not trimmed:
+        raise Refusal(Reason.FORBIDDEN, "the device name is blank", check="device.name_blank")
+    return trimmed
+
+
+def decide(name: str, credential_taken: bool, profile: Profile, known: ClaimSnapshot) -> Decision:
+    """Decide what becomes of a request whose evidence is right.
+
+    `credential_taken` says that another device has the credential this one proposes. Raises `Refusal` FORBIDDEN or CONFLICT.
+    """
+    if profile.strategy is Strategy.PRE_PROVISIONED:
+        return _decide_pre_provisioned(name, profile, known.device)
+    decision = _decide_new(name, known) if known.device is None else _decide_known(profile, known.device, "device.exists")
+    if credential_taken and not isinstance(decision, Repeat):
+        raise Refusal(Reason.CONFLICT, "the credential is in use already", check="credential.taken")
+    return decision
+
+
+def keeps_credentials(profile: Profile) -> bool:
+    """Tell whether the profile may have to give a credential again, so that it must be sealed and not only digested."""
+    return profile.strategy is Strategy.PRE_PROVISIONED or profile.reprovision is Reprovision.SAME
+
+
+def _decide_new(name: str, known: ClaimSnapshot) -> Decision:
+    require_writable(name)
+    _require_room(known)
+    return Create()
+
+
+def _decide_pre_provisioned(name: str, profile: Profile, device: Device | None) -> Decision:
+    if not name:
+        raise Refusal(Reason.FORBIDDEN, "the device did not give its name", check="device.name_missing")
+    if device is None:
+        raise Refusal(Reason.FORBIDDEN, "no device of this name is expected", check="device.unknown")
+    if device.state is DeviceState.DEFINED:
+        _require_usable(profile, device)
+        return Activate(device)
+    return _decide_known(profile, device, "device.already_provisioned")
+
+
+def _decide_known(profile: Profile, device: Device, denied: str) -> Decision:
+    _require_usable(profile, device)
+    if profile.reprovision is Reprovision.DENY:
+        raise Refusal(Reason.CONFLICT, "the device has been provisioned already", check=denied)
+    return Repeat(device) if profile.reprovision is Reprovision.SAME else Rotate(device)
+
+
+def _require_usable(profile: Profile, device: Device) -> None:
+    if device.profile != profile.id:
+        raise Refusal(Reason.CONFLICT, "a device of this name belongs to another profile", check="device.other_profile")
+    if not device.enabled:
+        raise Refusal(Reason.FORBIDDEN, "the device is disabled", check="device.disabled")
+    if device.state is DeviceState.DISCARDED:
+        raise Refusal(Reason.FORBIDDEN, "the device is discarded", check="device.discarded")
+
+
+def require_writable(name: str) -> None:
+    """Check the name of a device that is to be made. Raises `Refusal` FORBIDDEN."""
+    if len(name) > NAME_CHARACTERS:
+        raise Refusal(Reason.FORBIDDEN, f"a device name has at most {NAME_CHARACTERS} characters", check="device.name_length")
+    if has_control_characters(name) or _MARKUP.search(name):
+        raise Refusal(Reason.FORBIDDEN, "the device name holds control characters or markup", check="device.name_characters")
+
+
+def _require_room(known: ClaimSnapshot) -> None:
+    tenant = known.tenant
+    if tenant is not None and tenant.device_limit is not None and tenant.devices >= tenant.device_limit:
+        raise Refusal(Reason.FORBIDDEN, "the tenant has all the devices it may have", check="tenant.device_limit")
