@@ -53,6 +53,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     IPATCH ...; over MQTT it is PUBLISH. `params` are what the route's template captured. `identity` and `guest` say what an
     MQTT connection proved at CONNECT: a device, or the name of the guest it came in as. `form` is the form that the previous
     answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3, 4, 5).
+    `operation` and `received_at` (milliseconds since the Unix epoch) are filled in on the way, before a dialect sees them.
     """
 
     carrier: Carrier
@@ -68,6 +69,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     guest: str = ""
     form: str = ""
     version: int = 0
+    operation: str = ""
+    received_at: int = 0
 
 
 class Closing(enum.Enum):

@@ -43,6 +43,13 @@ def basic_id(client_id: str, username: str) -> str:
     return _sha3(f"{client_id}|{username}") if username else _sha3(client_id)
 
 
+def certificate(text: str) -> Certificate:
+    """Return a certificate given as PEM or as its bare base64, in the one form that is stored and compared."""
+    for noise in ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----", "\r", "\n"):
+        text = text.replace(noise, "")
+    return Certificate(text)
+
+
 def require_valid(value: CredentialValue) -> None:
     """Check a proposed value; raises `Refusal` FORBIDDEN where it cannot become a credential."""
     match value:

@@ -1,0 +1,225 @@
+"""The one place that answers: from a neutral request through dialect and core to a neutral answer."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+import structlog
+
+from adapters.exchange import Carrier, Closing, Dialect, Guest, Inbound, Meter, Outbound, Peer, Success
+from adapters.router import Match, Miss, Router
+from adapters.topics import covers
+from core.audit import Audit
+from core.crypto.tokens import new_id
+from core.errors import Reason, Refusal
+from core.messages import Context, Identity, Login
+from core.model import EventKind
+from core.ports import Clock, Entropy
+
+T = TypeVar("T")
+UseCase = Callable[[Any, Context], Awaitable[Any]]
+
+
+class AnsweringConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests may be under way, how long one may take, and when a device that is turned away should come back."""
+
+    pending_requests: int = 2_000
+    request_seconds: float = 10.0
+    retry_seconds: tuple[float, float] = (1.0, 5.0)
+
+
+class Answering:
+    """The exchange that protocols talk to. It owns the task of every request, so that no sender can stop one half-way."""
+
+    def __init__(
+        self,
+        dialects: Iterable[Dialect],
+        use_cases: Mapping[type, UseCase],
+        authenticate: Callable[[Login, Context], Coroutine[Any, Any, Identity]],
+        audit: Audit,
+        clock: Clock,
+        entropy: Entropy,
+        meter: Meter,
+        config: AnsweringConfig,
+    ) -> None:
+        dialects = tuple(dialects)
+        self._router = Router(dialects)
+        self._guests = {guest.login: guest for dialect in dialects for guest in dialect.GUESTS}
+        self._subscriptions = tuple(pattern for dialect in dialects for pattern in dialect.SUBSCRIPTIONS)
+        self._use_cases = use_cases
+        self._authenticate = authenticate
+        self._audit = audit
+        self._clock = clock
+        self._entropy = entropy
+        self._meter = meter
+        self._config = config
+        self._log = structlog.get_logger("firstlight")
+        self._running: set[asyncio.Task[Any]] = set()
+        self._draining = False
+
+    async def handle(self, inbound: Inbound) -> Outbound:
+        """Answer a request within the time limit; whatever happens to the caller, the request itself runs to its end."""
+        started = self._clock.monotonic()
+        found = self._router.find(inbound)
+        inbound = self._received(inbound, found)
+        dialect = found.dialect.NAME if found.dialect else ""
+        context = Context(self._new_correlation(), inbound.carrier.value, dialect, inbound.peer.address)
+        if self._is_busy():
+            outbound = _refuse(found.dialect, self._busy(), "", inbound)
+        else:
+            outbound = await self._within_time(self._answer(found, inbound, context), found.dialect, inbound, context)
+        self._meter.request(inbound.carrier, dialect, inbound.operation, outbound.outcome, self._clock.monotonic() - started)
+        return msgspec.structs.replace(outbound, correlation=context.correlation)
+
+    async def refuse(self, inbound: Inbound, refusal: Refusal) -> Outbound:
+        """Answer a request that its protocol refused before it could be handled."""
+        found = self._router.find(inbound)
+        inbound = self._received(inbound, found)
+        dialect = found.dialect.NAME if found.dialect else ""
+        context = Context(self._new_correlation(), inbound.carrier.value, dialect, inbound.peer.address)
+        await self._record(refusal, inbound, context)
+        outbound = _refuse(found.dialect, refusal, "", inbound)
+        self._meter.request(inbound.carrier, dialect, inbound.operation, outbound.outcome, 0.0)
+        return msgspec.structs.replace(outbound, correlation=context.correlation)
+
+    async def login(self, login: Login, carrier: Carrier, peer: Peer) -> Identity:
+        """Check what a connection presents, in a task of our own."""
+        started = self._clock.monotonic()
+        context = Context(self._new_correlation(), carrier.value, "", peer.address)
+        outcome: Success | Reason = Success.OK
+        try:
+            if self._is_busy():
+                raise self._busy()
+            return await self._own(self._authenticate(login, context))
+        except TimeoutError as error:
+            outcome = Reason.UNAVAILABLE
+            raise self._busy() from error
+        except Refusal as refusal:
+            outcome = refusal.reason
+            self._log.info(
+                "login refused",
+                correlation=context.correlation,
+                protocol=carrier.value,
+                source=peer.address,
+                check=refusal.check,
+            )
+            raise
+        finally:
+            self._meter.request(carrier, "", "login", outcome, self._clock.monotonic() - started)
+
+    def guest(self, username: str, client_id: str) -> Guest | None:
+        """Return the guest whose login is the user name or the client id."""
+        return self._guests.get(username) or self._guests.get(client_id)
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """Tell whether some dialect lets an identified device subscribe to this filter."""
+        return any(covers(pattern, topic_filter) for pattern in self._subscriptions)
+
+    async def drain(self, seconds: float) -> int:
+        """Turn new requests away and wait for the running ones; returns how many were still running at the deadline."""
+        self._draining = True
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+        return len(self._running)
+
+    async def _answer(self, found: Match | Miss, inbound: Inbound, context: Context) -> Outbound:
+        form = ""
+        decoded = False
+        try:
+            if isinstance(found, Miss):
+                _missed(found)
+            request = found.dialect.decode(found.route, inbound)
+            form, decoded = request.form, True
+            result = await self._use_cases[type(request.message)](request.message, context)
+            return found.dialect.encode(result, form, inbound)
+        except Refusal as refusal:
+            # A use case records its own refusals, with what it knows about the device.
+            if decoded:
+                self._log_refused(refusal, inbound, context)
+            else:
+                await self._record(refusal, inbound, context)
+            return _refuse(found.dialect, refusal, form, inbound)
+        except Exception:
+            self._log.exception(
+                "request failed", correlation=context.correlation, protocol=context.protocol, operation=inbound.operation
+            )
+            return _refuse(found.dialect, _INTERNAL, form, inbound)
+
+    async def _within_time(
+        self, work: Coroutine[Any, Any, Outbound], dialect: Dialect | None, inbound: Inbound, context: Context
+    ) -> Outbound:
+        try:
+            return await self._own(work)
+        except TimeoutError:
+            self._log.error("request took too long", correlation=context.correlation, operation=inbound.operation)
+            self._meter.bound("request.seconds")
+            return _refuse(dialect, _INTERNAL, "", inbound)
+
+    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        async with asyncio.timeout(self._config.request_seconds):
+            return await asyncio.shield(task)
+
+    async def _record(self, refusal: Refusal, inbound: Inbound, context: Context) -> None:
+        self._log_refused(refusal, inbound, context)
+        await self._audit.refused(EventKind.REQUEST_REFUSED, context, refusal)
+
+    def _log_refused(self, refusal: Refusal, inbound: Inbound, context: Context) -> None:
+        self._log.info(
+            "request refused",
+            correlation=context.correlation,
+            protocol=context.protocol,
+            source=context.source,
+            operation=inbound.operation,
+            reason=refusal.reason.value,
+            check=refusal.check,
+        )
+
+    def _is_busy(self) -> bool:
+        return self._draining or len(self._running) >= self._config.pending_requests
+
+    def _busy(self) -> Refusal:
+        self._meter.bound("requests.draining" if self._draining else "requests.pending")
+        # Jitter keeps a fleet that was turned away together from coming back together; it needs no cryptographic source.
+        wait = random.uniform(*self._config.retry_seconds)  # noqa: S311
+        return Refusal(Reason.UNAVAILABLE, "the gateway is busy, try again", check="requests.pending", retry_after=wait)
+
+    def _received(self, inbound: Inbound, found: Match | Miss) -> Inbound:
+        if isinstance(found, Match):
+            return msgspec.structs.replace(
+                inbound, params=found.params, operation=found.route.operation, received_at=self._clock.now()
+            )
+        return msgspec.structs.replace(inbound, operation=found.operation, received_at=self._clock.now())
+
+    def _new_correlation(self) -> str:
+        return new_id(self._clock.now(), self._entropy)
+
+
+_INTERNAL = Refusal(Reason.INTERNAL, "the request failed", check="internal")
+
+
+def _missed(miss: Miss) -> NoReturn:
+    if miss.methods:
+        allowed = ", ".join(miss.methods)
+        raise Refusal(Reason.NOT_ALLOWED, f"this path takes {allowed}", check="request.method")
+    raise Refusal(Reason.NOT_FOUND, "there is nothing at this path", check="request.path")
+
+
+def _refuse(dialect: Dialect | None, refusal: Refusal, form: str, inbound: Inbound) -> Outbound:
+    if dialect is not None:
+        outbound = dialect.refuse(refusal, form, inbound)
+        return msgspec.structs.replace(outbound, retry_after=refusal.retry_after)
+    # Nobody's path: a guest that strays is shown out, everybody else is told no.
+    closing = Closing.YES if inbound.guest else Closing.NO
+    body = msgspec.json.encode({"detail": refusal.detail}) if inbound.carrier is Carrier.HTTP else b""
+    return Outbound(
+        outcome=refusal.reason,
+        body=body,
+        content_type="application/json" if body else None,
+        closing=closing,
+        retry_after=refusal.retry_after,
+    )

@@ -1,0 +1,270 @@
+"""The composition root: binds dialects, use cases, registry and protocols, and runs them in one loop."""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import msgspec
+import structlog
+from core.operate import Operate
+
+from adapters import demo, keys, logs
+from adapters.answering import Answering
+from adapters.coap.server import CoapServer
+from adapters.config import Address, Config, SettingError
+from adapters.dialects import operator, thingsboard
+from adapters.exchange import Dialect
+from adapters.http.server import HttpServer, Page
+from adapters.metrics import CONTENT_TYPE, PrometheusMeter
+from adapters.mqtt.server import MqttServer
+from adapters.system import ScryptKeys, SystemClock, SystemEntropy
+from core.attestation import secret_row
+from core.audit import Audit
+from core.authenticate import Authenticate
+from core.crypto.vault import SealBroken, Vault
+from core.errors import Refusal
+from core.issuer import Issuer
+from core.limits import Buckets
+from core.messages import ProvisionRequest, Report
+from core.model import DEFAULT_TENANT, Lookup
+from core.ports import Changes, ProfilePage, Repository, TenantQuery
+from core.provision import Provision
+from core.report import TakeReport
+from storage import open_repository
+
+DIALECTS: dict[str, Dialect] = {thingsboard.NAME: thingsboard}
+PRUNE_SECONDS = 60.0
+Start = Callable[[str, int], Coroutine[Any, Any, tuple[str, int]]]
+
+
+class Listening(msgspec.Struct, frozen=True):
+    """Where the gateway can be reached once it runs."""
+
+    http: tuple[Address, ...]
+    coap: tuple[Address, ...]
+    mqtt: tuple[Address, ...]
+
+
+class Gateway:
+    """A gateway ready to run: `build` makes it, `running` opens it."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.clock = SystemClock()
+        self.entropy = SystemEntropy()
+        self.meter = PrometheusMeter()
+        self.log = structlog.get_logger("firstlight")
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Running"]:
+        """Open the registry, start every protocol that is switched on, and on the way out stop all of it in order.
+
+        Raises `SettingError` where an address is taken or a key does not fit the registry.
+        """
+        secrets = keys.load(self.config, self.entropy)
+        vault = Vault(secrets.master(), self.entropy)
+        async with open_repository(self.config.database) as repository:
+            await _require_key(repository, vault)
+            await _set_device_limit(repository, self.config.device_limit)
+            running = Running(self, repository, vault, secrets)
+            try:
+                await running.start()
+                yield running
+            finally:
+                await running.stop()
+
+
+class Running:
+    """A gateway at work: its use cases, its servers and their addresses."""
+
+    def __init__(self, gateway: Gateway, repository: Repository, vault: Vault, secrets: keys.Keys) -> None:
+        config = gateway.config
+        self.config = config
+        self.repository = repository
+        self.secrets = secrets
+        self.issuer = Issuer(vault, gateway.clock, gateway.entropy, ScryptKeys())
+        self.audit = Audit(repository, gateway.clock, gateway.entropy, config.limit_events)
+        self._log = gateway.log
+        self._meter = gateway.meter
+        self.answering = self._answering(gateway)
+        self.http = HttpServer(self.answering, gateway.meter, config.http_bounds, self._pages())
+        self.coap = CoapServer(self.answering, gateway.meter, config.coap_bounds)
+        self.mqtt = MqttServer(self.answering, gateway.meter, config.mqtt_bounds)
+        self.listening = Listening((), (), ())
+        self._stopping = False
+        self._pruning: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen on every address of the settings. Raises `SettingError`."""
+        self.listening = Listening(
+            await _listen("HTTP", self.config.http, self.http.start),
+            await _listen("COAP", self.config.coap, self.coap.start),
+            await _listen("MQTT", self.config.mqtt, self.mqtt.start),
+        )
+        self._pruning = asyncio.create_task(self._prune())
+
+    async def stop(self) -> None:
+        """Take no new requests, let the running ones finish within the deadline, close every connection."""
+        self._stopping = True
+        if self._pruning is not None:
+            self._pruning.cancel()
+        self.http.stop_accepting()
+        self.coap.stop_accepting()
+        self.mqtt.stop_accepting()
+        left = await self.answering.drain(self.config.drain_seconds)
+        if left:
+            self._log.warning("stopped before every request was answered", requests=left)
+        await self.http.close(1.0)
+        await self.mqtt.close(1.0)
+        await self.coap.close()
+
+    def reach(self) -> demo.Reach:
+        """Return the first address of each protocol."""
+        first = [next(iter(addresses), None) for addresses in (self.listening.http, self.listening.coap, self.listening.mqtt)]
+        return demo.Reach(*first)
+
+    def _answering(self, gateway: Gateway) -> Answering:
+        config = self.config
+        dialects = [DIALECTS[name] for name in config.dialects]
+        authenticate = Authenticate(self.repository, self.issuer, self.audit, Buckets(config.limit_failures))
+        provision = Provision(
+            self.repository, self.issuer, self.audit, Buckets(config.limit_source), Buckets(config.limit_claim_key)
+        )
+        operate = Operate(
+            self.repository, self.issuer, self.audit, self._admin(), Buckets(config.limit_failures), thingsboard.OPTIONS
+        )
+        return Answering(
+            [*dialects, operator],
+            {
+                ProvisionRequest: provision,
+                Report: TakeReport(authenticate),
+                operator.Operation: operate,
+                operator.DescribeApi: operator.describe,
+            },
+            authenticate,
+            self.audit,
+            gateway.clock,
+            gateway.entropy,
+            gateway.meter,
+            config.requests,
+        )
+
+    def _admin(self) -> Lookup:
+        return self.issuer.vault.lookup("operator token", self.secrets.admin_token.reveal())
+
+    def _pages(self) -> dict[str, Callable[[], Coroutine[Any, Any, Page]]]:
+        return {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._figures}
+
+    async def _health(self) -> Page:
+        return Page(200, "text/plain; charset=utf-8", b"ok\n")
+
+    async def _ready(self) -> Page:
+        if self._stopping:
+            return Page(503, "text/plain; charset=utf-8", b"stopping\n")
+        try:
+            await self.repository.check()
+        except Refusal as refusal:
+            return Page(503, "text/plain; charset=utf-8", f"{refusal.detail}\n".encode())
+        return Page(200, "text/plain; charset=utf-8", b"ready\n")
+
+    async def _figures(self) -> Page:
+        return Page(200, CONTENT_TYPE, self._meter.exposition())
+
+    async def _prune(self) -> None:
+        """Forget the oldest events from time to time."""
+        while True:
+            try:
+                await self._forget_old_events()
+            except Refusal as refusal:
+                self._log.warning("events could not be pruned", detail=refusal.detail)
+            await asyncio.sleep(PRUNE_SECONDS)
+
+    async def _forget_old_events(self) -> None:
+        while await self.repository.prune_events(self.config.events_keep):
+            pass  # a few thousand went; others had their turn meanwhile
+
+
+def build(config: Config) -> Gateway:
+    """Return a gateway; nothing is opened yet."""
+    return Gateway(config)
+
+
+def run(config: Config, *, demo_profile: bool = False) -> int:
+    """Run a gateway until SIGTERM or SIGINT; returns the exit status."""
+    logs.configure(config.log_level, config.log_format, config.log_lines)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(build(config), demo_profile))
+    except SettingError as error:
+        print(f"firstlight: {error}", file=sys.stderr)  # noqa: T201 - the one line an operator is to read
+        return 1
+    except Refusal as refusal:
+        print(f"firstlight: {refusal.detail}", file=sys.stderr)  # noqa: T201 - the same
+        return 1
+    return 0
+
+
+async def _serve(gateway: Gateway, demo_profile: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    for warning in gateway.config.warnings:
+        gateway.log.warning(warning)
+    async with gateway.running() as running:
+        _announce(gateway, running)
+        if demo_profile:
+            claim = await demo.ensure_profile(running.repository, running.issuer)
+            print(demo.text(claim, running.reach(), gateway.config), flush=True)  # noqa: T201 - for the newcomer at the terminal
+        await stop.wait()
+        gateway.log.info("stopping")
+    gateway.log.info("stopped")
+
+
+def _announce(gateway: Gateway, running: Running) -> None:
+    for path in running.secrets.made:
+        gateway.log.warning("a secret was made for the first start; keep a copy of it in a safe place", file=str(path))
+    listening = {name: ",".join(map(str, getattr(running.listening, name))) or "off" for name in Listening.__struct_fields__}
+    gateway.log.info("listening", **listening, database=gateway.config.database)
+
+
+async def _listen(name: str, addresses: tuple[Address, ...], start: Start) -> tuple[Address, ...]:
+    listening = []
+    for address in addresses:
+        try:
+            listening.append(Address(*(await start(address.host, address.port))[:2]))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            fault = "is taken by another program" if taken else f"cannot be listened on: {error.strerror or error}"
+            raise SettingError(f"FIRSTLIGHT_{name}: {address} {fault}; set FIRSTLIGHT_{name} to another HOST:PORT") from error
+    return tuple(listening)
+
+
+async def _require_key(repository: Repository, vault: Vault) -> None:
+    """Refuse to start with a master key that cannot open what the registry holds."""
+    for profile in await repository.read(ProfilePage(DEFAULT_TENANT, limit=1)):
+        try:
+            vault.open(profile.provision_secret, secret_row(profile.id))
+        except SealBroken as error:
+            raise SettingError(
+                "FIRSTLIGHT_MASTER_KEY: the registry was sealed with another master key; give the one it was made with"
+            ) from error
+
+
+async def _set_device_limit(repository: Repository, limit: int | None) -> None:
+    tenant = await repository.read(TenantQuery(DEFAULT_TENANT))
+    if tenant is not None and tenant.device_limit != limit:
+        changed = msgspec.structs.replace(tenant, device_limit=limit, version=tenant.version + 1)
+        await repository.commit(Changes(replace=(changed,)))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this platform or interpreter: slower, otherwise the same
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

@@ -1,0 +1,330 @@
+"""ThingsBoard's device API: provisioning, telemetry and attributes, as Community Edition 4.3 speaks it.
+
+The lifecycle in its words: `provisionState` absent is our `defined`; `provisioned` is our `provisioned`, `connected` and
+`associated`; any other value is our `discarded`.
+
+Sources: https://thingsboard.io/docs/user-guide/device-provisioning/ and the reference server's `JsonConverter`,
+`DeviceProvisionServiceImpl`, `MqttTransportHandler`, `CoapTransportResource`, `DeviceApiController`.
+
+Departures from the reference server, all of them towards what its documentation promises:
+- JSON `null` is an absent field; an empty MQTT or CoAP body is answered NOT_FOUND in JSON.
+- A bad HTTP body is answered 400 with the error object (`errorCode` 31), not 500; the object never repeats the request.
+- HTTP replies are `application/json` whatever `Accept` says.
+- The option `thingsboard-guide-reply` adds the keys of the user guide's overview after the standard ones.
+"""
+
+from typing import Any
+
+import msgspec
+
+from adapters.dialects import thingsboard_protobuf as protobuf
+from adapters.exchange import Carrier, Closing, Decoded, Guest, Inbound, Outbound, Outcome, Route, Success
+from core.credentials import certificate
+from core.errors import Reason, Refusal
+from core.messages import (
+    AccessToken,
+    Certificate,
+    CredentialValue,
+    Lwm2m,
+    MqttBasic,
+    Provisioned,
+    ProvisionRequest,
+    Report,
+    Reported,
+    SharedSecret,
+    TokenLogin,
+)
+from core.model import Secret
+
+NAME = "thingsboard"
+GUIDE_REPLY = "thingsboard-guide-reply"
+OPTIONS = frozenset({GUIDE_REPLY})
+
+_REQUEST, _RESPONSE = "/provision/request", "/provision/response"
+_ATTRIBUTES_RESPONSE = "v1/devices/me/attributes/response/"
+
+
+def _over(carrier: Carrier, *rows: tuple[str, str, str], guest: str = "") -> tuple[Route, ...]:
+    return tuple(
+        Route(carrier=carrier, method=method, path=path, operation=operation, guest=guest) for method, path, operation in rows
+    )
+
+
+_DEVICE_API = (
+    ("POST", "/api/v1/provision", "provision"),
+    ("POST", "/api/v1/{token}/telemetry", "telemetry"),
+    ("POST", "/api/v1/{token}/attributes", "attributes"),
+    ("GET", "/api/v1/{token}/attributes", "read_attributes"),
+)
+ROUTES = (
+    *_over(Carrier.HTTP, *_DEVICE_API),
+    *_over(Carrier.COAP, *_DEVICE_API, ("POST", "/api/v1/{any}/provision", "provision")),
+    *_over(Carrier.MQTT, ("PUBLISH", _REQUEST, "provision"), guest=NAME),
+    *_over(
+        Carrier.MQTT,
+        ("PUBLISH", "v1/devices/me/telemetry", "telemetry"),
+        ("PUBLISH", "v1/devices/me/attributes", "attributes"),
+        ("PUBLISH", "v1/devices/me/attributes/request/{id}", "read_attributes"),
+    ),
+)
+GUESTS = (Guest(name=NAME, login="provision", subscriptions=(_RESPONSE,), linger_seconds=60.0),)
+SUBSCRIPTIONS = (
+    "v1/devices/me/attributes",
+    "v1/devices/me/attributes/response/+",
+    "v1/devices/me/rpc/request/+",
+    "v1/devices/me/rpc/response/+",
+)
+
+_JSON, _PROTOBUF = "json", "protobuf"
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY = msgspec.json.Decoder(msgspec.Raw)
+_TEXT = msgspec.json.Decoder(str)
+_UNPARSED, _FIELD = "body.unparsed", "body.field"
+_TYPES: dict[type, str] = {
+    AccessToken: "ACCESS_TOKEN",
+    MqttBasic: "MQTT_BASIC",
+    Certificate: "X509_CERTIFICATE",
+    Lwm2m: "LWM2M_CREDENTIALS",
+}
+
+
+def decode(route: Route, inbound: Inbound) -> Decoded:
+    """Read a request; raises `Refusal` MALFORMED, or UNAUTHENTICATED for an empty provisioning body."""
+    if route.operation == "provision":
+        return _decode_provision(inbound)
+    if route.operation != "read_attributes":
+        _require_json(inbound.body)
+    return Decoded(Report(inbound.identity or TokenLogin(Secret(inbound.params["token"])), route.operation), inbound.form)
+
+
+def encode(result: Provisioned | Reported, form: str, inbound: Inbound) -> Outbound:
+    """Write the answer to a granted request."""
+    if isinstance(result, Provisioned):
+        return _provision_reply(Success.CREATED, _success_body(result, form), form, inbound)
+    if result.what != "read_attributes":
+        return Outbound(outcome=Success.CREATED if inbound.carrier is Carrier.COAP else Success.OK, form=form)
+    return Outbound(
+        outcome=Success.OK, body=b"{}", content_type="application/json", topic=_attributes_topic(inbound), form=form
+    )
+
+
+def refuse(refusal: Refusal, form: str, inbound: Inbound) -> Outbound:
+    """Write the answer to a refused request: a reply without a reason where the device may read it, a status elsewhere."""
+    form = form or inbound.form
+    if inbound.operation == "provision":
+        if refusal.reason is Reason.UNAUTHENTICATED:
+            return _provision_reply(Reason.MALFORMED, _failure_body("NOT_FOUND", form), form, inbound)
+        if refusal.reason in (Reason.FORBIDDEN, Reason.CONFLICT):
+            return _provision_reply(Reason.MALFORMED, _failure_body("FAILURE", form), form, inbound)
+    if inbound.carrier is Carrier.HTTP:
+        return _http_error(refusal, inbound)
+    if inbound.carrier is Carrier.COAP:
+        get_provision = refusal.reason is Reason.NOT_ALLOWED and inbound.method == "GET"
+        return Outbound(outcome=Reason.MALFORMED if get_provision else refusal.reason)
+    return _mqtt_error(refusal, form, inbound)
+
+
+# Requests
+
+
+def _decode_provision(inbound: Inbound) -> Decoded:
+    if not inbound.body:
+        return _decode_empty(inbound)
+    try:
+        fields = _OBJECT.decode(inbound.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _decode_protobuf(inbound, error)
+    return Decoded(_from_json(fields), inbound.form or _JSON)
+
+
+def _decode_empty(inbound: Inbound) -> Decoded:
+    if inbound.carrier is Carrier.HTTP:
+        raise Refusal(Reason.MALFORMED, "the request has no body", check="body.empty")
+    return Decoded(ProvisionRequest(evidence=SharedSecret("", Secret(""))), inbound.form or _JSON)
+
+
+def _decode_protobuf(inbound: Inbound, not_json: Exception) -> Decoded:
+    if inbound.carrier is Carrier.HTTP or _is_json(inbound.body):
+        raise Refusal(Reason.MALFORMED, "the body is not a JSON object", check=_UNPARSED) from not_json
+    try:
+        request = protobuf.parse_request(inbound.body)
+    except protobuf.NotProtobufError as error:
+        raise Refusal(Reason.MALFORMED, "the body is neither JSON nor protobuf", check=_UNPARSED) from error
+    return Decoded(_from_protobuf(request), _PROTOBUF)
+
+
+def _from_json(fields: dict[str, msgspec.Raw]) -> ProvisionRequest:
+    text = {name: _text(fields, name) for name in ("token", "hash", "clientId", "username", "password")}
+    return ProvisionRequest(
+        evidence=SharedSecret(_required(fields, "provisionDeviceKey"), Secret(_required(fields, "provisionDeviceSecret"))),
+        device_name=_text(fields, "deviceName"),
+        credential=_credential(
+            _text(fields, "credentialsType", default="ACCESS_TOKEN"),
+            text["token"],
+            text["hash"],
+            MqttBasic(text["clientId"], text["username"], Secret(text["password"])),
+        ),
+        metadata=_gateway(_text(fields, "gateway") == "true"),
+    )
+
+
+def _from_protobuf(request: protobuf.Request) -> ProvisionRequest:
+    if not 0 <= request.credentialsType < len(protobuf.CREDENTIALS_TYPES):
+        raise _bad_field("credentialsType is not known")
+    sent = request.credentials
+    return ProvisionRequest(
+        evidence=SharedSecret(request.claim.provisionDeviceKey, Secret(request.claim.provisionDeviceSecret)),
+        device_name=request.deviceName,
+        credential=_credential(
+            protobuf.CREDENTIALS_TYPES[request.credentialsType],
+            sent.token.token,
+            sent.certificate.hash,
+            MqttBasic(sent.basic.clientId, sent.basic.userName, Secret(sent.basic.password)),
+        ),
+        metadata=_gateway(request.gateway),
+    )
+
+
+def _credential(kind: str, token: str, certificate_text: str, basic: MqttBasic) -> CredentialValue | None:
+    """Return what the device proposes; the five values alone say whether it does, the type only says which one counts."""
+    values: dict[str, CredentialValue] = {
+        "ACCESS_TOKEN": AccessToken(Secret(token)),
+        "MQTT_BASIC": basic,
+        "X509_CERTIFICATE": certificate(certificate_text),
+        "LWM2M_CREDENTIALS": Lwm2m(""),  # cannot be proposed here: refused as an empty credential
+    }
+    if kind not in values:
+        raise _bad_field("credentialsType is not known")
+    if not any((token, certificate_text, basic.client_id, basic.username, basic.password.reveal())):
+        return None
+    return values[kind]
+
+
+def _text(fields: dict[str, msgspec.Raw], name: str, default: str = "") -> str:
+    """Return a field as the reference does: a number or boolean is taken as its text. `null` is absent."""
+    raw = bytes(fields.get(name, b"null")).strip()
+    if raw == b"null":
+        return default
+    if raw[:1] in (b"{", b"["):
+        raise _bad_field(f"{name} is not a text")
+    if raw[:1] != b'"':
+        return raw.decode("ascii")
+    try:
+        return _TEXT.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _bad_field(f"{name} is not a text") from error
+
+
+def _required(fields: dict[str, msgspec.Raw], name: str) -> str:
+    if bytes(fields.get(name, b"null")).strip() == b"null":
+        raise _bad_field(f"{name} is missing")
+    return _text(fields, name)
+
+
+def _gateway(marked: bool) -> dict[str, Any]:
+    return {"gateway": True} if marked else {}
+
+
+def _bad_field(detail: str) -> Refusal:
+    return Refusal(Reason.MALFORMED, detail, check=_FIELD)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        _ANY.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _require_json(body: bytes) -> None:
+    if not _is_json(body):
+        raise Refusal(Reason.MALFORMED, "the body is not JSON", check=_UNPARSED)
+
+
+# Replies
+
+
+def _success_body(result: Provisioned, form: str) -> bytes:
+    kind = _TYPES[type(result.credential)]
+    value = _credentials_value(result.credential)
+    if form == _PROTOBUF:
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        return protobuf.response("SUCCESS", kind, text)
+    reply: dict[str, Any] = {} if isinstance(result.credential, Lwm2m) else {"credentialsValue": value}
+    reply |= {"credentialsType": kind, "status": "SUCCESS"}
+    if GUIDE_REPLY in result.profile.options:
+        reply["provisionDeviceStatus"] = "SUCCESS"
+        if isinstance(result.credential, AccessToken):
+            reply["accessToken"] = value
+    return msgspec.json.encode(reply)
+
+
+def _credentials_value(credential: CredentialValue) -> str | dict[str, str]:
+    match credential:
+        case AccessToken(token=token):
+            return token.reveal()
+        case MqttBasic(client_id=client_id, username=username, password=password):
+            return {"clientId": client_id, "userName": username, "password": password.reveal()}
+        case Certificate(text=text):
+            return text
+        case Lwm2m():
+            return ""
+
+
+_FAILURES = {
+    "NOT_FOUND": b'{"errorMsg":"Provision data was not found!","status":"NOT_FOUND"}',
+    "FAILURE": b'{"errorMsg":"Failed to provision device!","status":"FAILURE"}',
+}
+
+
+def _failure_body(status: str, form: str) -> bytes:
+    return protobuf.response(status) if form == _PROTOBUF else _FAILURES[status]
+
+
+def _provision_reply(outcome: Outcome, body: bytes, form: str, inbound: Inbound) -> Outbound:
+    """HTTP and MQTT say success whatever the status in the body is; CoAP has a code for each."""
+    if inbound.carrier is not Carrier.COAP:
+        outcome = Success.OK
+    # Californium's `respond(code, text)` marks its text as text/plain; protobuf replies carry no format.
+    media_type = {Carrier.HTTP: "application/json", Carrier.COAP: "text/plain", Carrier.MQTT: None}[inbound.carrier]
+    return Outbound(
+        outcome=outcome, body=body, content_type=None if form == _PROTOBUF else media_type, topic=_RESPONSE, form=form
+    )
+
+
+def _attributes_topic(inbound: Inbound) -> str | None:
+    return _ATTRIBUTES_RESPONSE + inbound.params["id"] if inbound.carrier is Carrier.MQTT else None
+
+
+_ERROR_CODES = {Reason.MALFORMED: 31, Reason.TOO_MANY: 33}
+_ERROR_STATUS = {
+    Reason.MALFORMED: 400,
+    Reason.NOT_ALLOWED: 405,
+    Reason.TOO_LARGE: 413,
+    Reason.UNSUPPORTED: 415,
+    Reason.TOO_MANY: 429,
+    Reason.UNAVAILABLE: 503,
+}
+
+
+def _http_error(refusal: Refusal, inbound: Inbound) -> Outbound:
+    """Write the error object of `ThingsboardErrorResponseHandler`; a bad token and an internal error have no body."""
+    status = _ERROR_STATUS.get(refusal.reason)
+    if status is None:
+        return Outbound(outcome=refusal.reason)
+    error = {
+        "status": status,
+        "message": refusal.detail,
+        "errorCode": _ERROR_CODES.get(refusal.reason, 2),
+        "timestamp": inbound.received_at,
+    }
+    return Outbound(outcome=refusal.reason, body=msgspec.json.encode(error), content_type="application/json")
+
+
+def _mqtt_error(refusal: Refusal, form: str, inbound: Inbound) -> Outbound:
+    """A body that cannot be read is acknowledged as such; a request that can be read and is wrong ends the connection."""
+    if refusal.check == _UNPARSED:
+        return Outbound(outcome=Reason.MALFORMED, closing=Closing.UNLESS_TOLD, form=form)
+    outcome = Reason.INTERNAL if refusal.check == _FIELD else refusal.reason
+    return Outbound(outcome=outcome, closing=Closing.YES, form=form)

@@ -1,0 +1,17 @@
+"""The bounds of the HTTP server."""
+
+import msgspec
+
+
+class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What one connection, one source and one request may take. Zero connections: no limit."""
+
+    max_body_bytes: int = 1_048_576
+    max_path_bytes: int = 2_048
+    max_headers: int = 64
+    max_header_bytes: int = 8_190
+    body_seconds: float = 10.0
+    keepalive_seconds: float = 30.0
+    connections: int = 10_000
+    connections_per_source: int = 1_000
+    backlog: int = 1_024

@@ -1,0 +1,181 @@
+"""The HTTP server: bounds and reads requests, and lets the exchange answer them."""
+
+import asyncio
+import ssl as tls
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from adapters.exchange import Exchange, Meter, Outbound, Peer
+from adapters.http import translate
+from adapters.http.config import HttpConfig
+from core.errors import Reason, Refusal
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of the gateway itself, such as its health."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+Pages = Mapping[str, Callable[[], Awaitable[Page]]]
+
+
+class HttpServer:
+    """One handler for all routes of all dialects, on as many addresses as are started."""
+
+    def __init__(self, exchange: Exchange, meter: Meter, config: HttpConfig, pages: Pages) -> None:
+        self._exchange = exchange
+        self._meter = meter
+        self._config = config
+        self._pages = pages
+        self._connections = _Connections(
+            self._handle,
+            meter,
+            config,
+            # aiohttp's own options: no access log (the exchange logs), no lines or headers beyond the bounds, and no
+            # decompression, which would let a small request become a large body.
+            access_log=None,
+            keepalive_timeout=config.keepalive_seconds,
+            max_line_size=config.max_header_bytes,
+            max_field_size=config.max_header_bytes,
+            max_headers=config.max_headers,
+            auto_decompress=False,
+            lingering_time=0.0,
+        )
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self, host: str, port: int, *, ssl: tls.SSLContext | None = None) -> tuple[str, int]:
+        """Listen on one more address; port 0 takes a free one. Returns the address. Raises `OSError` where it is taken."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(self._connections, host, port, ssl=ssl, backlog=self._config.backlog)
+        self._servers.append(server)
+        address = server.sockets[0].getsockname()
+        return address[0], address[1]
+
+    def stop_accepting(self) -> None:
+        """Close the listeners and the idle connections; requests under way go on."""
+        for server in self._servers:
+            server.close()
+        self._connections.pre_shutdown()
+
+    async def close(self, deadline_seconds: float) -> None:
+        """Stop: requests under way are answered within the deadline, then every connection is closed."""
+        self.stop_accepting()
+        await self._connections.shutdown(deadline_seconds)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        page = self._pages.get(request.path)
+        if page is not None and request.method in ("GET", "HEAD"):
+            return await _show(page)
+        response = translate.outbound(await self._answer(request))
+        if request.content is not None and not request.content.is_eof():
+            response.force_close()  # what is left of a refused body is not read
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> Outbound:
+        peer = _peer(request)
+        try:
+            body = await self._read(request)
+        except Refusal as refusal:
+            self._meter.bound(refusal.check)
+            return await self._exchange.refuse(translate.inbound(request, peer, b""), refusal)
+        return await self._exchange.handle(translate.inbound(request, peer, body))
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        """Read the body within its bounds of size and time. Raises `Refusal`."""
+        if len(request.raw_path) > self._config.max_path_bytes:
+            raise Refusal(Reason.TOO_LARGE, "the path is too long", check="http.path_bytes")
+        if not request.can_read_body:
+            return b""
+        if (request.content_length or 0) > self._config.max_body_bytes:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self._config.body_seconds):
+                return await self._read_body(request)
+        except TimeoutError as error:
+            raise Refusal(Reason.MALFORMED, "the body did not arrive in time", check="http.body_seconds") from error
+
+    async def _read_body(self, request: web.BaseRequest) -> bytes:
+        body = await request.content.readany()
+        while not request.content.at_eof():
+            if len(body) > self._config.max_body_bytes:
+                break
+            body += await request.content.readany()
+        if len(body) > self._config.max_body_bytes:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> Refusal:
+        limit = self._config.max_body_bytes
+        return Refusal(Reason.TOO_LARGE, f"the body is larger than {limit} bytes", check="http.body_bytes")
+
+
+class _Connections(web.Server):
+    """aiohttp's low-level server, with a bound on connections in total and for each source."""
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        meter: Meter,
+        config: HttpConfig,
+        **options: Any,
+    ) -> None:
+        super().__init__(handler, **options)
+        self._meter = meter
+        self._config = config
+        self._sources: Counter[str] = Counter()
+        self._admitted: dict[RequestHandler, str] = {}
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a connection, or end it where there are too many."""
+        super().connection_made(handler, transport)
+        source = _address(transport.get_extra_info("peername"))
+        bound = self._exceeded(source)
+        if bound:
+            self._meter.bound(bound)
+            transport.abort()
+            return
+        self._sources[source] += 1
+        self._admitted[handler] = source
+        self._meter.level("http.connections", len(self._admitted))
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Count a connection off."""
+        super().connection_lost(handler, exc)
+        source = self._admitted.pop(handler, None)
+        if source is None:
+            return
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
+        self._meter.level("http.connections", len(self._admitted))
+
+    def _exceeded(self, source: str) -> str:
+        if 0 < self._config.connections <= len(self._admitted):
+            return "http.connections"
+        if 0 < self._config.connections_per_source <= self._sources[source]:
+            return "http.connections_per_source"
+        return ""
+
+
+async def _show(page: Callable[[], Awaitable[Page]]) -> web.Response:
+    shown = await page()
+    headers = {"Content-Type": shown.content_type, "Server": "firstlight"}
+    return web.Response(status=shown.status, body=shown.body, headers=headers)
+
+
+def _peer(request: web.BaseRequest) -> Peer:
+    transport = request.transport
+    name = transport.get_extra_info("peername") if transport is not None else None
+    return Peer(_address(name), name[1] if name else 0)
+
+
+def _address(peername: Any) -> str:
+    return peername[0] if peername else ""

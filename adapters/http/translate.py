@@ -1,0 +1,67 @@
+"""HTTP's words for neutral ones: one status for every outcome (RFC 9110, RFC 6585)."""
+
+from collections.abc import Mapping
+from math import ceil
+from types import MappingProxyType
+from urllib.parse import parse_qsl, unquote
+
+from aiohttp import web
+
+from adapters.exchange import Carrier, Inbound, Outbound, Outcome, Peer, Success
+from core.errors import Reason
+
+STATUS: Mapping[Outcome, int] = MappingProxyType(
+    {
+        Success.OK: 200,
+        Success.CREATED: 201,
+        Success.CHANGED: 200,
+        Success.DELETED: 204,
+        Success.ACCEPTED: 202,
+        Success.UNCHANGED: 304,
+        Reason.MALFORMED: 400,
+        Reason.UNAUTHENTICATED: 401,
+        Reason.FORBIDDEN: 403,
+        Reason.NOT_FOUND: 404,
+        Reason.NOT_ALLOWED: 405,
+        Reason.CONFLICT: 409,
+        Reason.TOO_LARGE: 413,
+        Reason.UNSUPPORTED: 415,
+        Reason.TOO_MANY: 429,
+        Reason.UNAVAILABLE: 503,
+        Reason.INTERNAL: 500,
+    }
+)
+QUERY_FIELDS = 64
+
+
+def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
+    """Make a neutral request. The path is decoded once, byte sequences that are not UTF-8 become U+FFFD."""
+    raw_path, _, raw_query = request.raw_path.partition("?")
+    return Inbound(
+        carrier=Carrier.HTTP,
+        method=request.method,
+        path=unquote(raw_path),
+        peer=peer,
+        query=_query(raw_query),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        content_type=request.headers.get("Content-Type"),
+        body=body,
+    )
+
+
+def outbound(answer: Outbound) -> web.Response:
+    """Make a response; `X-Request-ID` is what `firstlight explain` asks for."""
+    headers = dict(answer.headers)
+    headers["Server"] = "firstlight"
+    if answer.correlation:
+        headers["X-Request-ID"] = answer.correlation
+    if answer.retry_after is not None:
+        headers["Retry-After"] = str(ceil(answer.retry_after))
+    if answer.content_type is not None:
+        headers["Content-Type"] = answer.content_type
+    return web.Response(status=STATUS[answer.outcome], body=answer.body, headers=headers)
+
+
+def _query(text: str) -> dict[str, str]:
+    """Read the query; one with too many fields is read as far as it may be."""
+    return dict(parse_qsl(text, keep_blank_values=True)[:QUERY_FIELDS]) if text else {}

@@ -1,0 +1,121 @@
+"""Finds the route of a request, and refuses to start with routes that could be confused."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from adapters.exchange import Carrier, Dialect, Inbound, Route
+
+
+class AmbiguousRoutesError(ValueError):
+    """Two routes could match one request and neither is the more literal one."""
+
+
+class Match(msgspec.Struct, frozen=True):
+    """The route of a request and what its template captured."""
+
+    dialect: Dialect
+    route: Route
+    params: dict[str, str]
+
+
+class Miss(msgspec.Struct, frozen=True):
+    """No route. Where the path is known with other methods, whose path it is and which methods it has."""
+
+    dialect: Dialect | None = None
+    operation: str = ""
+    methods: tuple[str, ...] = ()
+
+
+class Router:
+    """All routes of all dialects. A literal path segment wins over a captured one."""
+
+    def __init__(self, dialects: Iterable[Dialect]) -> None:
+        self._literal: dict[tuple[Carrier, str, str], dict[str, Match]] = {}
+        self._captured: dict[tuple[Carrier, str, int], list[_Template]] = {}
+        for dialect in dialects:
+            for route in dialect.ROUTES:
+                self._add(dialect, route)
+        for templates in self._captured.values():
+            _refuse_ambiguous(templates)
+            templates.sort(key=lambda template: template.captures)
+
+    def find(self, inbound: Inbound) -> Match | Miss:
+        """Return the route of a request, or what is known about its path."""
+        matches = self._at(inbound)
+        if matches is None:
+            return Miss()
+        match = matches.get(inbound.method)
+        if match is not None:
+            return match
+        other = next(iter(matches.values()))
+        return Miss(other.dialect, other.route.operation, tuple(sorted(matches)))
+
+    def _at(self, inbound: Inbound) -> dict[str, Match] | None:
+        """Return the routes at this path by method; the most literal template decides for its whole path."""
+        literal = self._literal.get((inbound.carrier, inbound.guest, inbound.path))
+        if literal is not None:
+            return literal
+        segments = inbound.path.split("/")
+        found: dict[str, Match] = {}
+        for template in self._captured.get((inbound.carrier, inbound.guest, len(segments)), ()):
+            params = template.capture(segments)
+            if params is not None:
+                found.setdefault(template.route.method, Match(template.dialect, template.route, params))
+        return found or None
+
+    def _add(self, dialect: Dialect, route: Route) -> None:
+        if "{" in route.path:
+            template = _Template(dialect, route)
+            key = (route.carrier, route.guest, len(template.segments))
+            self._captured.setdefault(key, []).append(template)
+            return
+        methods = self._literal.setdefault((route.carrier, route.guest, route.path), {})
+        if route.method in methods:
+            raise _ambiguous(methods[route.method].route, route)
+        methods[route.method] = Match(dialect, route, {})
+
+
+class _Template:
+    def __init__(self, dialect: Dialect, route: Route) -> None:
+        self.dialect = dialect
+        self.route = route
+        self.segments = route.path.split("/")
+        self.captures = sum(map(_is_capture, self.segments))
+
+    def capture(self, segments: Sequence[str]) -> dict[str, str] | None:
+        params: dict[str, str] = {}
+        for mine, theirs in zip(self.segments, segments, strict=True):
+            if _is_capture(mine):
+                if not theirs:
+                    return None
+                params[mine[1:-1]] = theirs
+            elif mine != theirs:
+                return None
+        return params
+
+    def confusable(self, other: "_Template") -> bool:
+        """Tell whether some path fits both and neither is literal wherever the other is."""
+        pairs = list(zip(self.segments, other.segments, strict=True))
+        if any(not _is_capture(a) and not _is_capture(b) and a != b for a, b in pairs):
+            return False
+        mine_wins = any(_is_capture(b) and not _is_capture(a) for a, b in pairs)
+        other_wins = any(_is_capture(a) and not _is_capture(b) for a, b in pairs)
+        return mine_wins == other_wins
+
+
+def _refuse_ambiguous(templates: Sequence[_Template]) -> None:
+    for place, first in enumerate(templates):
+        for second in templates[place + 1 :]:
+            if first.route.method == second.route.method and first.confusable(second):
+                raise _ambiguous(first.route, second.route)
+
+
+def _ambiguous(first: Route, second: Route) -> AmbiguousRoutesError:
+    return AmbiguousRoutesError(
+        f"{first.method} {first.path} and {second.method} {second.path} over {first.carrier.value} could match one request"
+    )
+
+
+def _is_capture(segment: str) -> bool:
+    return segment.startswith("{") and segment.endswith("}")
