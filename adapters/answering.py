@@ -25,8 +25,8 @@ UseCase = Callable[[Any, Context], Awaitable[Any]]
 class AnsweringConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many requests may be under way, how long one may take, and when a device that is turned away should come back."""
 
-    pending_requests: int = 2_000
-    request_seconds: float = 10.0
+    pending: int = 2_000
+    seconds: float = 10.0
     retry_seconds: tuple[float, float] = (1.0, 5.0)
 
 
@@ -161,7 +161,7 @@ class Answering:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        async with asyncio.timeout(self._config.request_seconds):
+        async with asyncio.timeout(self._config.seconds):
             return await asyncio.shield(task)
 
     async def _record(self, refusal: Refusal, inbound: Inbound, context: Context) -> None:
@@ -180,7 +180,7 @@ class Answering:
         )
 
     def _is_busy(self) -> bool:
-        return self._draining or len(self._running) >= self._config.pending_requests
+        return self._draining or len(self._running) >= self._config.pending
 
     def _busy(self) -> Refusal:
         self._meter.bound("requests.draining" if self._draining else "requests.pending")

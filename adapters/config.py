@@ -1,21 +1,18 @@
 """Reads the settings from the environment, and tells what they came to."""
 
-import base64
-import binascii
 import difflib
-import math
-import types
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from adapters import settings
 from adapters.answering import AnsweringConfig
 from adapters.coap.config import CoapConfig
 from adapters.http.config import HttpConfig
 from adapters.mqtt.config import MqttConfig
-from core.crypto.vault import MASTER_KEY_BYTES
+from adapters.settings import Address
 from core.limits import Rate
 from core.model import Secret
 
@@ -26,21 +23,10 @@ LOG_FORMATS: Final = ("console", "json")
 SECRETS: Final = ("ADMIN_TOKEN", "MASTER_KEY")
 LATER: Final = ("HTTPS", "COAPS", "MQTTS")
 CLIENT: Final = ("URL", "TOKEN", "TOKEN_FILE")  # what the command line reads for itself
-ADMIN_TOKEN_CHARACTERS: Final = 20
 
 
 class SettingError(Exception):
     """A setting that stops the start: one line that names the variable, the fault and the mend."""
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +58,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _BOUNDS: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
-    "REQUEST_": ("requests", AnsweringConfig),
+    "REQUESTS_": ("requests", AnsweringConfig),
     "HTTP_": ("http_bounds", HttpConfig),
     "COAP_": ("coap_bounds", CoapConfig),
     "MQTT_": ("mqtt_bounds", MqttConfig),
@@ -139,126 +125,25 @@ def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:
         raise SettingError(f"{PREFIX}{name}: {shown}{error}") from error
 
 
-def _addresses(text: str) -> tuple[Address, ...]:
-    return tuple(_address(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _address(text: str) -> Address:
-    if "=" in text:
-        raise ValueError("names dialects for one address, which is not in this version; write HOST:PORT alone")
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ValueError("is no address; write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080")
-    return Address(host, int(port))
-
-
-def _database(text: str) -> str:
-    if text == "memory:" or (text.startswith("sqlite:") and len(text) > len("sqlite:")):
-        return text
-    if text.startswith("postgresql:"):
-        raise ValueError("PostgreSQL is not in this version; use sqlite:PATH")
-    raise ValueError("is no database; use sqlite:PATH or memory:")
-
-
-def _dialects(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    unknown = [name for name in names if name not in DIALECTS]
-    if unknown:
-        raise ValueError(f"names no dialect of this version; there is {', '.join(DIALECTS)}")
-    return names
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text.lower() not in choices:
-            raise ValueError(f"is not one of {', '.join(choices)}")
-        return text.lower()
-
-    return read
-
-
-def _number(least: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError as error:
-            raise ValueError("is not a number") from error
-        if not least <= number < math.inf:
-            raise ValueError(f"must be {least:g} or more")
-        return number
-
-    return read
-
-
-def _count(least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or int(text) < least:
-            raise ValueError(f"must be a whole number, {least} or more")
-        return int(text)
-
-    return read
-
-
-def _rate(text: str) -> Rate:
-    """Read `PER_SECOND` or `PER_SECOND:BURST`; 0 turns the limit off."""
-    per_second, _, burst = text.partition(":")
-    try:
-        rate = _number(0)(per_second)
-        return Rate(rate, _number(1)(burst) if burst else max(rate, 1.0))
-    except ValueError as error:
-        raise ValueError("is no rate; write PER_SECOND or PER_SECOND:BURST, for example 50:500, or 0 for no limit") from error
-
-
-def _admin_token(text: str) -> Secret:
-    if len(text) < ADMIN_TOKEN_CHARACTERS:
-        raise ValueError(f"the token is too short; use at least {ADMIN_TOKEN_CHARACTERS} random characters")
-    return Secret(text)
-
-
-def _master_key(text: str) -> Secret:
-    parse_master_key(text)
-    return Secret(text)
-
-
-def parse_master_key(text: str) -> bytes:
-    """Read 32 bytes written as hex or base64. Raises `ValueError`, which does not show them."""
-    for parse in (bytes.fromhex, _from_base64):
-        try:
-            key = parse(text)
-        except ValueError:
-            continue
-        if len(key) == MASTER_KEY_BYTES:
-            return key
-    raise ValueError(f"the key is not {MASTER_KEY_BYTES} bytes in hex or base64; make one with: openssl rand -hex 32")
-
-
-def _from_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
-
-
 _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
-    "HTTP": ("http", _addresses),
-    "COAP": ("coap", _addresses),
-    "MQTT": ("mqtt", _addresses),
+    "HTTP": ("http", settings.addresses),
+    "COAP": ("coap", settings.addresses),
+    "MQTT": ("mqtt", settings.addresses),
     "DATA": ("data", Path),
-    "DATABASE": ("database", _database),
-    "ADMIN_TOKEN": ("admin_token", _admin_token),
-    "MASTER_KEY": ("master_key", _master_key),
-    "DIALECTS": ("dialects", _dialects),
-    "DEVICE_LIMIT": ("device_limit", _count(0)),
-    "EVENTS_KEEP": ("events_keep", _count(1)),
-    "DRAIN_SECONDS": ("drain_seconds", _number(0)),
-    "LOG_LEVEL": ("log_level", _one_of(LOG_LEVELS)),
-    "LOG_FORMAT": ("log_format", _one_of(LOG_FORMATS)),
-    "LOG_LINES": ("log_lines", _number(0)),
-    "LIMIT_SOURCE": ("limit_source", _rate),
-    "LIMIT_CLAIM_KEY": ("limit_claim_key", _rate),
-    "LIMIT_FAILURES": ("limit_failures", _rate),
-    "LIMIT_EVENTS": ("limit_events", _rate),
+    "DATABASE": ("database", settings.database),
+    "ADMIN_TOKEN": ("admin_token", settings.admin_token),
+    "MASTER_KEY": ("master_key", settings.master_key),
+    "DIALECTS": ("dialects", settings.some_of(DIALECTS)),
+    "DEVICE_LIMIT": ("device_limit", settings.count(0)),
+    "EVENTS_KEEP": ("events_keep", settings.count(1)),
+    "DRAIN_SECONDS": ("drain_seconds", settings.number(0)),
+    "LOG_LEVEL": ("log_level", settings.one_of(LOG_LEVELS)),
+    "LOG_FORMAT": ("log_format", settings.one_of(LOG_FORMATS)),
+    "LOG_LINES": ("log_lines", settings.number(0)),
+    "LIMIT_SOURCE": ("limit_source", settings.rate),
+    "LIMIT_CLAIM_KEY": ("limit_claim_key", settings.rate),
+    "LIMIT_FAILURES": ("limit_failures", settings.rate),
+    "LIMIT_EVENTS": ("limit_events", settings.rate),
 }
 
 
@@ -267,34 +152,11 @@ def _read_bounds(prefix: str, bounds: type[msgspec.Struct], given: Mapping[str, 
     for field, kind in get_type_hints(bounds).items():
         name = prefix + field.upper()
         if name in given:
-            values[field] = _read(name, given[name], _reader(kind))
+            values[field] = _read(name, given[name], settings.reader(kind))
     try:
         return bounds(**values)
     except ValueError as error:
         raise SettingError(f"{PREFIX}{prefix}*: {error}") from error
-
-
-def _reader(kind: Any) -> Callable[[str], Any]:
-    if kind is bool:
-        return lambda text: _one_of(("true", "false"))(text) == "true"
-    if kind is int:
-        return _count(0)
-    if kind is float:
-        return _number(0)
-    if isinstance(kind, types.GenericAlias) and get_args(kind) == (float, float):
-        return _span
-    raise TypeError(f"no setting can be of type {kind}")
-
-
-def _span(text: str) -> tuple[float, float]:
-    low, _, high = text.partition("-")
-    try:
-        span = _number(0)(low), _number(0)(high or low)
-    except ValueError as error:
-        raise ValueError("is no span of seconds; write LEAST-MOST, for example 1-5") from error
-    if span[0] > span[1]:
-        raise ValueError("ends before it begins; write LEAST-MOST, for example 1-5")
-    return span
 
 
 def _warnings(given: Mapping[str, str], values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.config import Config, SettingError, parse_master_key
+from adapters.config import Config, SettingError
+from adapters.settings import parse_master_key
 from core.crypto.tokens import random_text
 from core.model import Secret
 from core.ports import Entropy

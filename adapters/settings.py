@@ -1,0 +1,166 @@
+"""Reads one setting's text into one value; a text that is wrong raises `ValueError` with the fault and the mend."""
+
+import base64
+import binascii
+import math
+import types
+from collections.abc import Callable
+from typing import Any, Final, get_args
+
+import msgspec
+
+from core.crypto.vault import MASTER_KEY_BYTES
+from core.limits import Rate
+from core.model import Secret
+
+ADMIN_TOKEN_CHARACTERS: Final = 20
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def addresses(text: str) -> tuple[Address, ...]:
+    """Read `HOST:PORT`, several separated by commas; empty turns the protocol off."""
+    return tuple(_address(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _address(text: str) -> Address:
+    if "=" in text:
+        raise ValueError("names dialects for one address, which is not in this version; write HOST:PORT alone")
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("is no address; write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080")
+    return Address(host, int(port))
+
+
+def database(text: str) -> str:
+    """Read a database URL."""
+    if text == "memory:" or (text.startswith("sqlite:") and len(text) > len("sqlite:")):
+        return text
+    if text.startswith("postgresql:"):
+        raise ValueError("PostgreSQL is not in this version; use sqlite:PATH")
+    raise ValueError("is no database; use sqlite:PATH or memory:")
+
+
+def some_of(choices: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Return a reader of a list of these words, separated by commas."""
+
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(part.strip() for part in text.split(",") if part.strip())
+        if any(word not in choices for word in words):
+            raise ValueError(f"names something else than {', '.join(choices)}")
+        return words
+
+    return read
+
+
+def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    """Return a reader of one of these words."""
+
+    def read(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"is not one of {', '.join(choices)}")
+        return text.lower()
+
+    return read
+
+
+def number(least: float) -> Callable[[str], float]:
+    """Return a reader of a number, at least so much."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError as error:
+            raise ValueError("is not a number") from error
+        if not least <= number < math.inf:
+            raise ValueError(f"must be {least:g} or more")
+        return number
+
+    return read
+
+
+def count(least: int) -> Callable[[str], int]:
+    """Return a reader of a whole number, at least so much."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or int(text) < least:
+            raise ValueError(f"must be a whole number, {least} or more")
+        return int(text)
+
+    return read
+
+
+def rate(text: str) -> Rate:
+    """Read `PER_SECOND` or `PER_SECOND:BURST`; 0 turns the limit off."""
+    per_second, _, burst = text.partition(":")
+    try:
+        rate = number(0)(per_second)
+        return Rate(rate, number(1)(burst) if burst else max(rate, 1.0))
+    except ValueError as error:
+        raise ValueError("is no rate; write PER_SECOND or PER_SECOND:BURST, for example 50:500, or 0 for no limit") from error
+
+
+def admin_token(text: str) -> Secret:
+    """Read a token, which must be long enough not to be guessed."""
+    if len(text) < ADMIN_TOKEN_CHARACTERS:
+        raise ValueError(f"the token is too short; use at least {ADMIN_TOKEN_CHARACTERS} random characters")
+    return Secret(text)
+
+
+def master_key(text: str) -> Secret:
+    """Read a master key and keep it as it was written."""
+    parse_master_key(text)
+    return Secret(text)
+
+
+def parse_master_key(text: str) -> bytes:
+    """Read 32 bytes written as hex or base64. Raises `ValueError`, which does not show them."""
+    for parse in (bytes.fromhex, _from_base64):
+        try:
+            key = parse(text)
+        except ValueError:
+            continue
+        if len(key) == MASTER_KEY_BYTES:
+            return key
+    raise ValueError(f"the key is not {MASTER_KEY_BYTES} bytes in hex or base64; make one with: openssl rand -hex 32")
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def span(text: str) -> tuple[float, float]:
+    """Read `LEAST-MOST` in seconds."""
+    low, _, high = text.partition("-")
+    try:
+        span = number(0)(low), number(0)(high or low)
+    except ValueError as error:
+        raise ValueError("is no span of seconds; write LEAST-MOST, for example 1-5") from error
+    if span[0] > span[1]:
+        raise ValueError("ends before it begins; write LEAST-MOST, for example 1-5")
+    return span
+
+
+def reader(kind: Any) -> Callable[[str], Any]:
+    """Return the reader for a bound of this type. Raises `TypeError` where no text can be one."""
+    if kind is bool:
+        return lambda text: one_of(("true", "false"))(text) == "true"
+    if kind is int:
+        return count(0)
+    if kind is float:
+        return number(0)
+    if isinstance(kind, types.GenericAlias) and get_args(kind) == (float, float):
+        return span
+    raise TypeError(f"no setting can be of type {kind}")
