@@ -140,7 +140,8 @@ class _Connections(web.Server):
         bound = self._exceeded(source)
         if bound:
             self._meter.bound(bound)
-            transport.abort()
+            # One turn later: aiohttp starts the connection's task after this call, and expects it not to be lost yet.
+            asyncio.get_running_loop().call_soon(transport.abort)
             return
         self._sources[source] += 1
         self._admitted[handler] = source

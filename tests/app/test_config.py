@@ -1,0 +1,135 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from adapters.config import SettingError, describe, from_environment
+from adapters.settings import Address
+from core.limits import Rate
+
+
+def test_defaults_listen_on_loopback_and_keep_everything_in_data():
+    config = from_environment({})
+    assert config.http == (Address("127.0.0.1", 8080),)
+    assert config.coap == (Address("127.0.0.1", 5683),)
+    assert config.mqtt == (Address("127.0.0.1", 1883),)
+    assert config.database == "sqlite:data/firstlight.db"
+    assert config.warnings == ()
+
+
+def test_every_kind_of_setting_is_read():
+    config = from_environment(
+        {
+            "FIRSTLIGHT_HTTP": "127.0.0.1:80, [::1]:81",
+            "FIRSTLIGHT_MQTT": "",
+            "FIRSTLIGHT_DATA": "/srv/fl",
+            "FIRSTLIGHT_DIALECTS": "thingsboard",
+            "FIRSTLIGHT_LOG_LEVEL": "DEBUG",
+            "FIRSTLIGHT_LIMIT_SOURCE": "5:20",
+            "FIRSTLIGHT_LIMIT_CLAIM_KEY": "0",
+            "FIRSTLIGHT_DEVICE_LIMIT": "7",
+            "FIRSTLIGHT_COAP_REQUIRE_ECHO": "true",
+            "FIRSTLIGHT_HTTP_MAX_BODY_BYTES": "1000",
+            "FIRSTLIGHT_MQTT_CONNECT_SECONDS": "2.5",
+            "FIRSTLIGHT_REQUESTS_RETRY_SECONDS": "2-4",
+            "FIRSTLIGHT_MASTER_KEY": "ab" * 32,
+            "OTHER": "ignored",
+        }
+    )
+    assert config.http == (Address("127.0.0.1", 80), Address("::1", 81))
+    assert str(config.http[1]) == "[::1]:81"
+    assert config.mqtt == ()
+    assert config.data == Path("/srv/fl")
+    assert config.database == "sqlite:/srv/fl/firstlight.db"
+    assert config.log_level == "debug"
+    assert config.limit_source == Rate(5, 20)
+    assert config.limit_claim_key.per_second == 0
+    assert config.device_limit == 7
+    assert config.coap_bounds.require_echo is True
+    assert config.http_bounds.max_body_bytes == 1000
+    assert config.mqtt_bounds.connect_seconds == 2.5
+    assert config.requests.retry_seconds == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("HTTP", "8080", "write HOST:PORT"),
+        ("HTTP", "127.0.0.1:99999", "write HOST:PORT"),
+        ("HTTP", "127.0.0.1:80=mainflux", "not in this version"),
+        ("HTTPS", "127.0.0.1:8443", "TLS listeners are not in this version"),
+        ("DATABASE", "postgresql://x/y", "PostgreSQL is not in this version"),
+        ("DATABASE", "mysql:x", "use sqlite:PATH or memory:"),
+        ("ADMIN_TOKEN", "short", "at least 20"),
+        ("MASTER_KEY", "short", "openssl rand -hex 32"),
+        ("MASTER_KEY", "AAAA", "32 bytes in hex or base64"),
+        ("DIALECTS", "thingsboard,azure", "thingsboard"),
+        ("LOG_LEVEL", "loud", "debug, info, warning, error"),
+        ("EVENTS_KEEP", "0", "1 or more"),
+        ("EVENTS_KEEP", "many", "whole number"),
+        ("DRAIN_SECONDS", "-1", "0 or more"),
+        ("DRAIN_SECONDS", "x", "not a number"),
+        ("DRAIN_SECONDS", "nan", "0 or more"),
+        ("LIMIT_SOURCE", "1:x", "PER_SECOND:BURST"),
+        ("REQUESTS_RETRY_SECONDS", "5-1", "ends before it begins"),
+        ("REQUESTS_RETRY_SECONDS", "a-b", "LEAST-MOST"),
+        ("COAP_REQUIRE_ECHO", "yes", "true, false"),
+        ("COAP_BLOCK_SIZE_EXPONENT", "9", "block_size_exponent"),
+        ("MASTER_KEY_FILE", "/nonexistent", "No such file"),
+    ],
+)
+def test_a_wrong_setting_is_told_by_name_fault_and_mend(name, value, says):
+    with pytest.raises(SettingError) as error:
+        from_environment({f"FIRSTLIGHT_{name}": value})
+    message = str(error.value)
+    assert "\n" not in message
+    assert says in message
+    assert message.startswith("FIRSTLIGHT_" + name.split("BLOCK")[0].removesuffix("_"))
+
+
+def test_a_wrong_secret_is_not_shown():
+    with pytest.raises(SettingError) as error:
+        from_environment({"FIRSTLIGHT_MASTER_KEY": "do-not-show-me"})
+    assert "do-not-show-me" not in str(error.value)
+
+
+def test_secrets_leave_the_environment_and_come_from_files_too(tmp_path):
+    (tmp_path / "token").write_text("a" * 30 + "\n")
+    environ = {"FIRSTLIGHT_ADMIN_TOKEN_FILE": str(tmp_path / "token"), "FIRSTLIGHT_MASTER_KEY": "00" * 32}
+    config = from_environment(environ)
+    assert config.admin_token is not None
+    assert config.admin_token.reveal() == "a" * 30
+    assert "FIRSTLIGHT_MASTER_KEY" not in environ
+    assert "00000000" not in repr(config)
+    assert ("FIRSTLIGHT_MASTER_KEY", "(set)") in describe(config)
+
+
+def test_a_secret_given_twice_is_refused(tmp_path):
+    (tmp_path / "key").write_text("00" * 32)
+    with pytest.raises(SettingError, match="not both"):
+        from_environment({"FIRSTLIGHT_MASTER_KEY": "00" * 32, "FIRSTLIGHT_MASTER_KEY_FILE": str(tmp_path / "key")})
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "key").write_bytes(os.urandom(3) + b"\xff\xfe\x00\xd8")
+    with pytest.raises(SettingError, match="FIRSTLIGHT_MASTER_KEY_FILE"):
+        from_environment({"FIRSTLIGHT_MASTER_KEY_FILE": str(tmp_path / "key")})
+
+
+def test_what_an_operator_should_know_is_warned_of():
+    config = from_environment({"FIRSTLIGHT_HTPP": "x", "FIRSTLIGHT_COAP": "0.0.0.0:5683", "FIRSTLIGHT_DATABASE": "memory:"})
+    assert config.warnings == (
+        "FIRSTLIGHT_HTPP is not a setting; did you mean FIRSTLIGHT_HTTP?",
+        "FIRSTLIGHT_COAP: 0.0.0.0:5683 carries secrets in the clear beyond this machine",
+        "FIRSTLIGHT_DATABASE: memory: forgets every device when the gateway stops",
+    )
+
+
+def test_describe_names_every_bound():
+    shown = dict(describe(from_environment({"FIRSTLIGHT_MQTT": "", "FIRSTLIGHT_LIMIT_SOURCE": "0"})))
+    assert shown["FIRSTLIGHT_MQTT"] == "(off)"
+    assert shown["FIRSTLIGHT_LIMIT_SOURCE"] == "0 (no limit)"
+    assert shown["FIRSTLIGHT_HTTP_MAX_BODY_BYTES"] == "1048576"
+    assert shown["FIRSTLIGHT_COAP_REQUIRE_ECHO"] == "false"
+    assert shown["FIRSTLIGHT_REQUESTS_RETRY_SECONDS"] == "1-5"
+    assert shown["FIRSTLIGHT_MASTER_KEY"] == "(not set)"
