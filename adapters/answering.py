@@ -88,13 +88,14 @@ class Answering:
         """Check what a connection presents, in a task of our own."""
         started = self._clock.monotonic()
         context = Context(self._new_correlation(), carrier.value, "", peer.address)
-        outcome: Success | Reason = Success.OK
+        outcome: Success | Reason = Reason.UNAVAILABLE  # what it comes to when the connection goes before the answer
         try:
             if self._is_busy():
                 raise self._busy()
-            return await self._own(self._authenticate(login, context))
+            identity = await self._own(self._authenticate(login, context))
+            outcome = Success.OK
+            return identity
         except TimeoutError as error:
-            outcome = Reason.UNAVAILABLE
             raise self._busy() from error
         except Refusal as refusal:
             outcome = refusal.reason
@@ -106,6 +107,10 @@ class Answering:
                 check=refusal.check,
             )
             raise
+        except Exception as error:
+            outcome = Reason.INTERNAL
+            self._log.exception("login failed", correlation=context.correlation, protocol=carrier.value)
+            raise Refusal(Reason.INTERNAL, "the login failed", check="internal") from error
         finally:
             self._meter.request(carrier, "", "login", outcome, self._clock.monotonic() - started)
 
@@ -125,6 +130,15 @@ class Answering:
         return len(self._running)
 
     async def _answer(self, found: Match | Miss, inbound: Inbound, context: Context) -> Outbound:
+        try:
+            return await self._grant_or_refuse(found, inbound, context)
+        except Exception:
+            self._log.exception(
+                "request failed", correlation=context.correlation, protocol=context.protocol, operation=inbound.operation
+            )
+            return _refuse(found.dialect, _INTERNAL, "", inbound)
+
+    async def _grant_or_refuse(self, found: Match | Miss, inbound: Inbound, context: Context) -> Outbound:
         form = ""
         decoded = False
         try:
@@ -141,11 +155,6 @@ class Answering:
             else:
                 await self._record(refusal, inbound, context)
             return _refuse(found.dialect, refusal, form, inbound)
-        except Exception:
-            self._log.exception(
-                "request failed", correlation=context.correlation, protocol=context.protocol, operation=inbound.operation
-            )
-            return _refuse(found.dialect, _INTERNAL, form, inbound)
 
     async def _within_time(
         self, work: Coroutine[Any, Any, Outbound], dialect: Dialect | None, inbound: Inbound, context: Context

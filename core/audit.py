@@ -3,7 +3,7 @@
 import contextlib
 
 from core.crypto.tokens import new_id
-from core.errors import Refusal
+from core.errors import Conflict, Refusal
 from core.limits import Buckets, Rate
 from core.messages import Context
 from core.model import DEFAULT_TENANT, Device, DeviceId, Event, EventId, EventKind, Profile, ProfileId, TenantId
@@ -75,5 +75,5 @@ class Audit:
             check=refusal.check,
             detail=refusal.detail,
         )
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(Refusal, Conflict):
             await self._repository.commit(Changes(events=(event,)))

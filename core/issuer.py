@@ -68,6 +68,8 @@ class Issuer(msgspec.Struct, frozen=True):
         content = _content(parts, login.client_id, login.username, login.password)
         if not parts & _PASSWORD:
             return hmac.compare_digest(expected, self.vault.digest("verifier", content))
+        if not login.password.reveal():
+            return False  # at once, as for a user who is not known: what takes long tells that there is a password
         salt, expected = expected[:_SALT_BYTES], expected[_SALT_BYTES:]
         return hmac.compare_digest(expected, await self.keys.stretch(content, salt))
 

@@ -52,7 +52,7 @@ class Vault:
         nonce = sealed[_HEADER_BYTES - _NONCE_BYTES : _HEADER_BYTES]
         try:
             text = self._cipher.decrypt(nonce, sealed[_HEADER_BYTES:], row)
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: cut off within the nonce
             raise SealBroken("altered, or sealed for another row") from error
         return Secret(text.decode("utf-8", "surrogatepass"))
 

@@ -1,0 +1,112 @@
+"""What operators do with profiles."""
+
+from functools import partial
+
+import msgspec
+
+from core.attestation import secret_row
+from core.crypto.tokens import new_id
+from core.model import EventKind, Profile, ProfileId, Sealed, Secret
+from core.operate import values
+from core.operate.messages import ChangeProfile, CreateProfile, DeleteProfile, ListProfiles, RotateProfile, ShowProfile
+from core.operate.registry import Registry, Scope, paged
+from core.operate.results import Done, Page, SecretProfile
+from core.ports import Changes, Delete, ProfilePage
+
+
+class Profiles(msgspec.Struct, frozen=True):
+    """Makes, shows, changes and removes profiles; `options` are the names that a profile may switch on."""
+
+    registry: Registry
+    options: frozenset[str]
+
+    async def create(self, command: CreateProfile, scope: Scope) -> SecretProfile:
+        """Make a profile. Raises `Refusal` MALFORMED, or CONFLICT where its name or key is taken."""
+        entropy, now = self.registry.issuer.entropy, self.registry.issuer.clock.now()
+        identity = ProfileId(new_id(now, entropy))
+        secret = self._secret(command.provision_secret)
+        key = command.provision_key
+        if key is None:
+            key = values.draw_claim_text(entropy)
+        values.require_text(key, "provision_key")
+        profile = Profile(
+            id=identity,
+            tenant=scope.tenant,
+            name=values.require_label(command.name, "name"),
+            strategy=command.strategy,
+            reprovision=command.reprovision,
+            provision_key=key,
+            provision_secret=self._seal(secret, identity),
+            options=values.require_options(command.options, self.options),
+            created_at=now,
+            updated_at=now,
+        )
+        event = self.registry.profile_event(EventKind.PROFILE_CREATED, profile, scope, profile.name)
+        await self.registry.settle(partial(self.registry.commit, event, Changes(insert=(profile,))))
+        return SecretProfile(profile, secret)
+
+    async def list(self, command: ListProfiles, scope: Scope) -> Page[Profile]:
+        """Return a page of profiles."""
+        after = None if command.after is None else ProfileId(command.after)
+        found = await self.registry.repository.read(ProfilePage(scope.tenant, after, command.limit + 1))
+        return paged(found, command.limit)
+
+    async def show(self, command: ShowProfile, scope: Scope) -> Profile:
+        """Return one profile. Raises `Refusal` NOT_FOUND."""
+        return await self.registry.profile(command.ref, scope)
+
+    async def change(self, command: ChangeProfile, scope: Scope) -> Profile:
+        """Change a profile. Raises `Refusal` MALFORMED, NOT_FOUND or CONFLICT."""
+        name = None if command.name is None else values.require_label(command.name, "name")
+        options = None if command.options is None else values.require_options(command.options, self.options)
+        return await self.registry.settle(
+            partial(self._change, msgspec.structs.replace(command, name=name, options=options), scope)
+        )
+
+    async def rotate(self, command: RotateProfile, scope: Scope) -> SecretProfile:
+        """Give a profile another secret. Raises `Refusal` MALFORMED, NOT_FOUND or CONFLICT."""
+        secret = self._secret(command.provision_secret)
+        profile = await self.registry.settle(partial(self._rotate, command, secret, scope))
+        return SecretProfile(profile, secret)
+
+    async def delete(self, command: DeleteProfile, scope: Scope) -> Done:
+        """Remove a profile. Raises `Refusal` NOT_FOUND, or CONFLICT while it has devices."""
+        return await self.registry.settle(partial(self._delete, command, scope), in_use="the profile still has devices")
+
+    async def _change(self, command: ChangeProfile, scope: Scope) -> Profile:
+        profile = await self.registry.profile(command.ref, scope)
+        fields = ("name", "strategy", "reprovision", "options")
+        wanted = {field: getattr(command, field) for field in fields if getattr(command, field) is not None}
+        changed = {field: value for field, value in wanted.items() if value != getattr(profile, field)}
+        if not changed:
+            return profile
+        profile = msgspec.structs.replace(self._next(profile), **changed)
+        event = self.registry.profile_event(EventKind.PROFILE_CHANGED, profile, scope, ", ".join(changed))
+        await self.registry.commit(event, Changes(replace=(profile,)))
+        return profile
+
+    async def _rotate(self, command: RotateProfile, secret: Secret, scope: Scope) -> Profile:
+        profile = self._next(await self.registry.profile(command.ref, scope))
+        profile = msgspec.structs.replace(profile, provision_secret=self._seal(secret, profile.id))
+        event = self.registry.profile_event(EventKind.PROFILE_CHANGED, profile, scope, "provision_secret")
+        await self.registry.commit(event, Changes(replace=(profile,)))
+        return profile
+
+    async def _delete(self, command: DeleteProfile, scope: Scope) -> Done:
+        profile = await self.registry.profile(command.ref, scope)
+        event = self.registry.profile_event(EventKind.PROFILE_DELETED, profile, scope, profile.name)
+        await self.registry.commit(event, Changes(delete=(Delete(profile),)))
+        return Done()
+
+    def _next(self, profile: Profile) -> Profile:
+        now = self.registry.issuer.clock.now()
+        return msgspec.structs.replace(profile, updated_at=now, version=profile.version + 1)
+
+    def _secret(self, given: Secret | None) -> Secret:
+        if given is None:
+            return Secret(values.draw_claim_text(self.registry.issuer.entropy))
+        values.require_secret(given)
+        return given
+
+    def _seal(self, secret: Secret, profile: ProfileId) -> Sealed:
+        return self.registry.issuer.vault.seal(secret, secret_row(profile))

@@ -1,0 +1,122 @@
+"""What all commands do alike: find what a reference names, read pages, and decide again after a conflict."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from core.audit import Audit
+from core.errors import Conflict, Guard, Reason, Refusal
+from core.issuer import Issuer
+from core.messages import Context
+from core.model import Device, DeviceId, Event, EventKind, OperatorToken, Profile, TenantId
+from core.operate.results import Page
+from core.ports import Changes, DeviceNamesQuery, DeviceQuery, DeviceSnapshot, ProfileQuery, Repository
+
+T = TypeVar("T")
+E = TypeVar("E", Profile, Device, OperatorToken, Event)
+
+ATTEMPTS = 3
+HEALED = frozenset({Guard.VERSION, Guard.REFERENCE})
+"""The guards that may hold once what was read is read again; the others say that a value is taken."""
+
+SENTENCES: dict[Guard, str] = {
+    Guard.DEVICE_NAME: "a device of this name exists already",
+    Guard.CREDENTIAL_LOOKUP: "the credential is in use already",
+    Guard.PROFILE_NAME: "a profile of this name exists already",
+    Guard.PROVISION_KEY: "the provision key is in use already",
+    Guard.TOKEN_NAME: "a token of this name exists already",
+    Guard.DEVICE_LIMIT: "the tenant has all the devices it may have",
+    Guard.REFERENCE: "something that this refers to is gone or still in use, try again",
+    Guard.VERSION: "it is being changed by others at this moment, try again",
+}
+
+_BY_NAME = "name:"
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Whose registry a command is for, and the request with its actor, for the events."""
+
+    tenant: TenantId
+    context: Context
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """The repository as operators see it: one tenant at a time, by ids and names."""
+
+    repository: Repository
+    issuer: Issuer
+    audit: Audit
+
+    async def find_profile(self, ref: str, scope: Scope) -> Profile | None:
+        """Return the profile of an id or name, an id first."""
+        return await self.repository.read(ProfileQuery(scope.tenant, ref))
+
+    async def profile(self, ref: str, scope: Scope) -> Profile:
+        """Return the profile of an id or name. Raises `Refusal` NOT_FOUND."""
+        found = await self.find_profile(ref, scope)
+        if found is None:
+            raise Refusal(Reason.NOT_FOUND, "there is no profile of this id or name", check="profile.unknown")
+        return found
+
+    async def find_device(self, ref: str, scope: Scope) -> DeviceSnapshot | None:
+        """Return the device of an id, of a name, or of `name:` and a name; an id wins over a name."""
+        if not ref.startswith(_BY_NAME):
+            found = await self.repository.read(DeviceQuery(scope.tenant, DeviceId(ref)))
+            if found is not None:
+                return found
+        (named,) = await self.repository.read(DeviceNamesQuery(scope.tenant, (ref.removeprefix(_BY_NAME),)))
+        return named
+
+    async def device(self, ref: str, scope: Scope) -> DeviceSnapshot:
+        """Return the device that a reference names. Raises `Refusal` NOT_FOUND."""
+        found = await self.find_device(ref, scope)
+        if found is None:
+            raise Refusal(Reason.NOT_FOUND, "there is no device of this id or name", check="device.unknown")
+        return found
+
+    async def settle(self, attempt: Callable[[], Awaitable[T]], *, in_use: str = "") -> T:
+        """Return what an attempt (reading, deciding, committing) returns, tried three times at most.
+
+        Raises `Refusal` CONFLICT with the guard as its check; `in_use` is the sentence for an entity that others point at.
+        """
+        left = ATTEMPTS
+        while True:
+            left -= 1
+            try:
+                return await attempt()
+            except Conflict as conflict:
+                if left and conflict.guard in HEALED:
+                    continue
+                sentence = in_use if in_use and conflict.guard is Guard.REFERENCE else SENTENCES[conflict.guard]
+                raise Refusal(Reason.CONFLICT, sentence, check=conflict.guard.value) from conflict
+
+    def profile_event(self, kind: EventKind, profile: Profile, scope: Scope, detail: str) -> Event:
+        """Make the event of a change to a profile."""
+        return self.audit.event(kind, scope.context, tenant=scope.tenant, profile=profile.id, detail=detail)
+
+    def device_event(self, kind: EventKind, device: Device, scope: Scope, detail: str = "") -> Event:
+        """Make the event of a change to a device."""
+        return self.audit.event(
+            kind,
+            scope.context,
+            tenant=scope.tenant,
+            profile=device.profile,
+            device=device.id,
+            device_name=device.name,
+            detail=detail,
+        )
+
+    def token_event(self, kind: EventKind, token: OperatorToken, scope: Scope) -> Event:
+        """Make the event of a change to a bearer token."""
+        return self.audit.event(kind, scope.context, tenant=scope.tenant, detail=f"{token.name} ({token.role.value})")
+
+    async def commit(self, event: Event, changes: Changes) -> None:
+        """Write changes with the event that tells of them. Raises `Conflict`."""
+        await self.repository.commit(msgspec.structs.replace(changes, events=(event,)))
+
+
+def paged(found: Sequence[E], limit: int) -> Page[E]:
+    """Make a page of `limit` entries from a reading that asked for one more, which tells whether there is a next page."""
+    items = tuple(found[:limit])
+    return Page(items, items[-1].id if len(found) > limit else None)

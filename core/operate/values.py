@@ -1,0 +1,164 @@
+"""The rules for what operators may write: names, claim keys and secrets, options, metadata, credentials.
+
+What breaks one is refused MALFORMED, with a sentence that never repeats a secret.
+"""
+
+import binascii
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from core import credentials, strategy
+from core.crypto.tokens import random_text
+from core.errors import Reason, Refusal
+from core.issuer import TOKEN_CHARACTERS, Issuer
+from core.messages import AccessToken, Certificate, CredentialValue, Lwm2m, MqttBasic
+from core.model import Secret
+from core.operate.messages import ProposedBasic, ProposedCertificate, ProposedCredential, ProposedToken
+from core.ports import Entropy
+
+TEXT_CHARACTERS = 255
+SECRET_CHARACTERS_AT_LEAST = 8
+CLAIM_CHARACTERS = 20
+CERTIFICATE_CHARACTERS = 16_384
+METADATA_BYTES = 16_384
+METADATA_LEVELS = 16
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_DRAWN_BYTES = 32  # 256 bits over 36 ** 20 values: the remainder is even to one part in 2 ** 152
+_BEGIN = "-----BEGIN "
+
+
+def draw_claim_text(entropy: Entropy) -> str:
+    """Draw a claim key or secret: 20 characters of `[a-z0-9]` (103 bits), as ThingsBoard makes them."""
+    number = int.from_bytes(entropy.draw(_DRAWN_BYTES), "big")
+    text = ""
+    for _ in range(CLAIM_CHARACTERS):
+        number, digit = divmod(number, len(_DIGITS))
+        text += _DIGITS[digit]
+    return text
+
+
+def require_label(text: str, what: str) -> str:
+    """Return the name of a profile or token without the white space around it. Raises `Refusal` MALFORMED."""
+    trimmed = text.strip()
+    require_text(trimmed, what)
+    return trimmed
+
+
+def require_text(text: str, what: str, at_least: int = 1) -> None:
+    """Check length and characters of a text. Raises `Refusal` MALFORMED."""
+    if not at_least <= len(text) <= TEXT_CHARACTERS:
+        raise malformed(f"{what}: {at_least} to {TEXT_CHARACTERS} characters are needed, not {len(text)}", f"{what}.length")
+    if credentials.has_control_characters(text):
+        raise malformed(f"{what}: control characters are not allowed", f"{what}.characters")
+
+
+def require_secret(secret: Secret) -> None:
+    """Check a provision secret. Raises `Refusal` MALFORMED."""
+    require_text(secret.reveal(), "provision_secret", SECRET_CHARACTERS_AT_LEAST)
+
+
+def require_device_name(text: str) -> str:
+    """Return a device's name without the white space around it. Raises `Refusal` MALFORMED."""
+    try:
+        name = strategy.require_name(text)
+        strategy.require_writable(name)
+    except Refusal as refusal:
+        raise malformed(refusal.detail, refusal.check) from refusal
+    if not name:
+        raise malformed("the device name is empty", "device.name_missing")
+    return name
+
+
+def require_options(options: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
+    """Return the options, each once. Raises `Refusal` MALFORMED with the known ones for any other."""
+    chosen = tuple(dict.fromkeys(options))
+    unknown = [option for option in chosen if option not in known]
+    if unknown:
+        names = ", ".join(sorted(known)) or "none"
+        raise malformed(f"options: {unknown[0][:TEXT_CHARACTERS]!r} is not known, known are: {names}", "profile.options")
+    return chosen
+
+
+def require_metadata(metadata: dict[str, Any]) -> None:
+    """Check depth and size of a device's metadata. Raises `Refusal` MALFORMED."""
+    if not _within(metadata, METADATA_LEVELS):
+        raise malformed(f"metadata: more than {METADATA_LEVELS} levels deep", "metadata.depth")
+    if len(msgspec.json.encode(metadata)) > METADATA_BYTES:
+        raise malformed(f"metadata: more than {METADATA_BYTES} bytes", "metadata.size")
+
+
+def complete(proposal: ProposedCredential | None, issuer: Issuer) -> CredentialValue:
+    """Return the credential that is meant, its missing parts drawn. Raises `Refusal` MALFORMED where it cannot become one."""
+    value = _complete(proposal or ProposedToken(), issuer)
+    for text in _texts(value):
+        if len(text) > TEXT_CHARACTERS:
+            raise malformed(f"credential: a part has more than {TEXT_CHARACTERS} characters", "credential.length")
+    try:
+        credentials.require_valid(value)
+    except Refusal as refusal:
+        raise malformed(refusal.detail, refusal.check) from refusal
+    return value
+
+
+def malformed(detail: str, check: str) -> Refusal:
+    """Make the refusal of a value."""
+    return Refusal(Reason.MALFORMED, detail, check=check)
+
+
+def _complete(proposal: ProposedCredential, issuer: Issuer) -> CredentialValue:
+    match proposal:
+        case ProposedToken(token=token):
+            return issuer.new_token() if token is None else AccessToken(token)
+        case ProposedBasic():
+            return _complete_basic(proposal, issuer.entropy)
+        case ProposedCertificate(text=text):
+            return _certificate(text)
+        case _:
+            return proposal
+
+
+def _complete_basic(proposal: ProposedBasic, entropy: Entropy) -> MqttBasic:
+    client_id, username, password = proposal.client_id, proposal.username, proposal.password
+    if not client_id and not username:
+        username = random_text(TOKEN_CHARACTERS, entropy)
+    if password is None:
+        password = Secret(random_text(TOKEN_CHARACTERS, entropy) if username else "")
+    return MqttBasic(client_id, username, password)
+
+
+def _certificate(text: str) -> Certificate:
+    """Take one certificate. That it is base64 keeps out what would never match, and keys pasted by mistake."""
+    if len(text) > CERTIFICATE_CHARACTERS:
+        raise malformed(f"certificate: more than {CERTIFICATE_CHARACTERS} characters", "credential.length")
+    value = credentials.certificate(text.strip())
+    try:
+        if text.count(_BEGIN) > 1 or not binascii.a2b_base64(value.text, strict_mode=True):
+            raise _not_a_certificate()
+    except ValueError as error:
+        raise _not_a_certificate() from error
+    return value
+
+
+def _not_a_certificate() -> Refusal:
+    return malformed("certificate: one certificate is needed, as PEM or base64", "credential.certificate")
+
+
+def _texts(value: CredentialValue) -> tuple[str, ...]:
+    match value:
+        case AccessToken(token=token):
+            return (token.reveal(),)
+        case MqttBasic(client_id=client_id, username=username, password=password):
+            return (client_id, username, password.reveal())
+        case Lwm2m(endpoint=endpoint):
+            return (endpoint,)
+        case _:
+            return ()
+
+
+def _within(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return not isinstance(value, list) or (levels > 0 and all(_within(each, levels - 1) for each in value))
