@@ -49,7 +49,7 @@ types: dev
 	@$(BIN)/mypy
 
 bench: dev
-	@$(BIN)/python -P -m tests.bench
+	@$(BIN)/python -m tests.bench
 
 # Needs uv (https://docs.astral.sh/uv/) on the path; writes no registry's address.
 lock:

@@ -1,14 +1,14 @@
 """The one place that answers: from a neutral request through dialect and core to a neutral answer."""
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
 
 from adapters.exchange import Carrier, Closing, Dialect, Guest, Inbound, Meter, Outbound, Peer, Success
+from adapters.owned import OwnedWork
 from adapters.router import Match, Miss, Router
 from adapters.topics import covers
 from core.audit import Audit
@@ -18,7 +18,6 @@ from core.messages import Context, Identity, Login
 from core.model import EventKind
 from core.ports import Clock, Entropy
 
-T = TypeVar("T")
 UseCase = Callable[[Any, Context], Awaitable[Any]]
 
 
@@ -56,7 +55,7 @@ class Answering:
         self._meter = meter
         self._config = config
         self._log = structlog.get_logger("firstlight")
-        self._running: set[asyncio.Task[Any]] = set()
+        self._work = OwnedWork(config.seconds)
         self._draining = False
 
     async def handle(self, inbound: Inbound) -> Outbound:
@@ -92,7 +91,7 @@ class Answering:
         try:
             if self._is_busy():
                 raise self._busy()
-            identity = await self._own(self._authenticate(login, context))
+            identity = await self._work.run(self._authenticate(login, context))
             outcome = Success.OK
             return identity
         except TimeoutError as error:
@@ -125,9 +124,7 @@ class Answering:
     async def drain(self, seconds: float) -> int:
         """Turn new requests away and wait for the running ones; returns how many were still running at the deadline."""
         self._draining = True
-        if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
-        return len(self._running)
+        return await self._work.drain(seconds)
 
     async def _answer(self, found: Match | Miss, inbound: Inbound, context: Context) -> Outbound:
         try:
@@ -160,18 +157,11 @@ class Answering:
         self, work: Coroutine[Any, Any, Outbound], dialect: Dialect | None, inbound: Inbound, context: Context
     ) -> Outbound:
         try:
-            return await self._own(work)
+            return await self._work.run(work)
         except TimeoutError:
             self._log.error("request took too long", correlation=context.correlation, operation=inbound.operation)
             self._meter.bound("request.seconds")
             return _refuse(dialect, _INTERNAL, "", inbound)
-
-    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        async with asyncio.timeout(self._config.seconds):
-            return await asyncio.shield(task)
 
     async def _record(self, refusal: Refusal, inbound: Inbound, context: Context) -> None:
         self._log_refused(refusal, inbound, context)
@@ -189,7 +179,7 @@ class Answering:
         )
 
     def _is_busy(self) -> bool:
-        return self._draining or len(self._running) >= self._config.pending
+        return self._draining or len(self._work) >= self._config.pending
 
     def _busy(self) -> Refusal:
         self._meter.bound("requests.draining" if self._draining else "requests.pending")

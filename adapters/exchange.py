@@ -23,6 +23,8 @@ class Carrier(enum.Enum):
     COAP = "coap"
     MQTT = "mqtt"
 
+    __hash__ = object.__hash__  # members are unique: Enum's own hash, in Python, costs every look-up of a table
+
 
 class Success(enum.Enum):
     """How a request was granted, in words no protocol owns."""
@@ -33,6 +35,8 @@ class Success(enum.Enum):
     DELETED = "deleted"
     ACCEPTED = "accepted"  # taken, decided later
     UNCHANGED = "unchanged"  # what you have is still true
+
+    __hash__ = object.__hash__  # members are unique: Enum's own hash, in Python, costs every look-up of a table
 
 
 Outcome = Success | Reason

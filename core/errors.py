@@ -21,6 +21,8 @@ class Reason(enum.Enum):
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
+    __hash__ = object.__hash__  # members are unique: Enum's own hash, in Python, costs every look-up of a table
+
 
 class Refusal(Exception):
     """A request that is not granted.

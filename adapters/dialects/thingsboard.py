@@ -76,6 +76,24 @@ SUBSCRIPTIONS = (
 )
 
 _JSON, _PROTOBUF = "json", "protobuf"
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    """A provisioning request as most devices write it."""
+
+    deviceName: str | None = None  # noqa: N815 - the field's name on the wire
+    provisionDeviceKey: str | None = None  # noqa: N815 - the same
+    provisionDeviceSecret: str | None = None  # noqa: N815 - the same
+    credentialsType: str | None = None  # noqa: N815 - the same
+    token: str | None = None
+    clientId: str | None = None  # noqa: N815 - the same
+    username: str | None = None
+    password: str | None = None
+    hash: str | None = None
+    gateway: bool | str | None = None
+
+
+_SENT = msgspec.json.Decoder(_Sent)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _TEXT = msgspec.json.Decoder(str)
@@ -131,10 +149,20 @@ def _decode_provision(inbound: Inbound) -> Decoded:
     if not inbound.body:
         return _decode_empty(inbound)
     try:
+        sent = _SENT.decode(inbound.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_other(inbound)
+    return Decoded(_from_json(sent), inbound.form or _JSON)
+
+
+def _decode_other(inbound: Inbound) -> Decoded:
+    """Read what is not plainly typed JSON: numbers where texts belong, protobuf, or nothing that can be read."""
+    try:
         fields = _OBJECT.decode(inbound.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _decode_protobuf(inbound, error)
-    return Decoded(_from_json(fields), inbound.form or _JSON)
+    texts = {name: _text(fields[name], name) for name in _Sent.__struct_fields__ if name in fields}
+    return Decoded(_from_json(_Sent(**texts)), inbound.form or _JSON)
 
 
 def _decode_empty(inbound: Inbound) -> Decoded:
@@ -153,18 +181,20 @@ def _decode_protobuf(inbound: Inbound, not_json: Exception) -> Decoded:
     return Decoded(_from_protobuf(request), _PROTOBUF)
 
 
-def _from_json(fields: dict[str, msgspec.Raw]) -> ProvisionRequest:
-    text = {name: _text(fields, name) for name in ("token", "hash", "clientId", "username", "password")}
+def _from_json(sent: "_Sent") -> ProvisionRequest:
     return ProvisionRequest(
-        evidence=SharedSecret(_required(fields, "provisionDeviceKey"), Secret(_required(fields, "provisionDeviceSecret"))),
-        device_name=_text(fields, "deviceName"),
-        credential=_credential(
-            _text(fields, "credentialsType", default="ACCESS_TOKEN"),
-            text["token"],
-            text["hash"],
-            MqttBasic(text["clientId"], text["username"], Secret(text["password"])),
+        evidence=SharedSecret(
+            _required(sent.provisionDeviceKey, "provisionDeviceKey"),
+            Secret(_required(sent.provisionDeviceSecret, "provisionDeviceSecret")),
         ),
-        metadata=_gateway(_text(fields, "gateway") == "true"),
+        device_name=sent.deviceName,
+        credential=_credential(
+            "ACCESS_TOKEN" if sent.credentialsType is None else sent.credentialsType,
+            sent.token or "",
+            sent.hash or "",
+            MqttBasic(sent.clientId or "", sent.username or "", Secret(sent.password or "")),
+        ),
+        metadata=_gateway(sent.gateway in (True, "true")),
     )
 
 
@@ -187,38 +217,39 @@ def _from_protobuf(request: protobuf.Request) -> ProvisionRequest:
 
 def _credential(kind: str, token: str, certificate_text: str, basic: MqttBasic) -> CredentialValue | None:
     """Return what the device proposes; the five values alone say whether it does, the type only says which one counts."""
-    values: dict[str, CredentialValue] = {
-        "ACCESS_TOKEN": AccessToken(Secret(token)),
-        "MQTT_BASIC": basic,
-        "X509_CERTIFICATE": certificate(certificate_text),
-        "LWM2M_CREDENTIALS": Lwm2m(""),  # cannot be proposed here: refused as an empty credential
-    }
-    if kind not in values:
-        raise _bad_field("credentialsType is not known")
-    if not any((token, certificate_text, basic.client_id, basic.username, basic.password.reveal())):
+    proposed = token or certificate_text or basic.client_id or basic.username or basic.password.reveal()
+    match kind:
+        case "ACCESS_TOKEN":
+            return AccessToken(Secret(token)) if proposed else None
+        case "MQTT_BASIC":
+            return basic if proposed else None
+        case "X509_CERTIFICATE":
+            return certificate(certificate_text) if proposed else None
+        case "LWM2M_CREDENTIALS":
+            return Lwm2m("") if proposed else None  # cannot be proposed here: refused as an empty credential
+        case _:
+            raise _bad_field("credentialsType is not known")
+
+
+def _text(raw: msgspec.Raw, name: str) -> str | None:
+    """Return a value as the reference reads it: a number or boolean is taken as its text. `null` is absent."""
+    text = bytes(raw).strip()
+    if text == b"null":
         return None
-    return values[kind]
-
-
-def _text(fields: dict[str, msgspec.Raw], name: str, default: str = "") -> str:
-    """Return a field as the reference does: a number or boolean is taken as its text. `null` is absent."""
-    raw = bytes(fields.get(name, b"null")).strip()
-    if raw == b"null":
-        return default
-    if raw[:1] in (b"{", b"["):
+    if text[:1] in (b"{", b"["):
         raise _bad_field(f"{name} is not a text")
-    if raw[:1] != b'"':
-        return raw.decode("ascii")
+    if text[:1] != b'"':
+        return text.decode("ascii")
     try:
-        return _TEXT.decode(raw)
+        return _TEXT.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _bad_field(f"{name} is not a text") from error
 
 
-def _required(fields: dict[str, msgspec.Raw], name: str) -> str:
-    if bytes(fields.get(name, b"null")).strip() == b"null":
+def _required(text: str | None, name: str) -> str:
+    if text is None:
         raise _bad_field(f"{name} is missing")
-    return _text(fields, name)
+    return text
 
 
 def _gateway(marked: bool) -> dict[str, Any]:

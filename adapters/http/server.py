@@ -96,6 +96,8 @@ class HttpServer:
             return b""
         if (request.content_length or 0) > self._config.max_body_bytes:
             raise self._too_large()
+        if request.content.is_eof() and request.content.total_bytes <= self._config.max_body_bytes:
+            return await request.content.read()  # all of it came with the headers: nothing to wait for
         try:
             async with asyncio.timeout(self._config.body_seconds):
                 return await self._read_body(request)

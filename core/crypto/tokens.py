@@ -6,6 +6,7 @@ ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _FAIR = 256 - 256 % len(ALPHABET)
 _TABLE = bytes(ALPHABET[byte % len(ALPHABET)] for byte in range(256))
 _UNFAIR = bytes(range(_FAIR, 256))
+_VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}  # the two high bits say: RFC 9562
 
 
 def random_text(length: int, entropy: Entropy) -> str:
@@ -18,7 +19,6 @@ def random_text(length: int, entropy: Entropy) -> str:
 
 def new_id(now: int, entropy: Entropy) -> str:
     """Return a UUIDv7 (RFC 9562, section 5.7) for a time in milliseconds: ids sort by the time of their making."""
-    low = int.from_bytes(entropy.draw(10), "big")
-    high = (now & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | (low >> 64 & 0x0FFF)
-    text = f"{high:016x}{low & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    digits = (now.to_bytes(6, "big") + entropy.draw(10)).hex()
+    variant = _VARIANT[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
