@@ -1,1 +1,1 @@
-"""CoAP (RFC 7252), on aiocoap with parts replaced: generic over the routes of all dialects."""
+"""CoAP (RFC 7252): aiocoap's messages and codec, under a transport, message layer and block-wise transfer of our own."""

@@ -1,0 +1,88 @@
+"""Between CoAP's numbers and neutral words: methods, response codes, content formats, paths and queries."""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from aiocoap import Message
+from aiocoap.numbers.codes import Code
+from aiocoap.numbers.constants import TransportTuning
+
+from adapters.exchange import NOTHING, Carrier, Inbound, Outbound, Outcome, Peer, Success
+from core.errors import Reason
+
+STATUS: Mapping[Outcome, Code] = MappingProxyType(
+    {
+        Success.OK: Code.CONTENT,
+        Success.CREATED: Code.CREATED,
+        Success.CHANGED: Code.CHANGED,
+        Success.DELETED: Code.DELETED,
+        Success.ACCEPTED: Code.CHANGED,
+        Success.UNCHANGED: Code.VALID,
+        Reason.MALFORMED: Code.BAD_REQUEST,
+        Reason.UNAUTHENTICATED: Code.UNAUTHORIZED,
+        Reason.FORBIDDEN: Code.FORBIDDEN,
+        Reason.NOT_FOUND: Code.NOT_FOUND,
+        Reason.NOT_ALLOWED: Code.METHOD_NOT_ALLOWED,
+        Reason.CONFLICT: Code.CONFLICT,
+        Reason.TOO_LARGE: Code.REQUEST_ENTITY_TOO_LARGE,
+        Reason.UNSUPPORTED: Code.UNSUPPORTED_CONTENT_FORMAT,
+        Reason.TOO_MANY: Code.TOO_MANY_REQUESTS,
+        Reason.UNAVAILABLE: Code.SERVICE_UNAVAILABLE,
+        Reason.INTERNAL: Code.INTERNAL_SERVER_ERROR,
+    }
+)
+"""The response code of every outcome (RFC 7252 section 5.9, RFC 8132 section 6, RFC 8516)."""
+
+MEDIA_TYPES: Mapping[int, str] = MappingProxyType(
+    {0: "text/plain", 42: "application/octet-stream", 50: "application/json", 60: "application/cbor"}
+)
+"""The content formats that are understood (RFC 7252 section 12.3; RFC 8949 for CBOR)."""
+
+CONTENT_FORMATS: Mapping[str, int] = MappingProxyType({name: number for number, name in MEDIA_TYPES.items()})
+
+METHODS: Mapping[int, str] = MappingProxyType({code: code.name.upper() for code in Code if code.is_request()})
+RETRYABLE = frozenset({Code.SERVICE_UNAVAILABLE, Code.TOO_MANY_REQUESTS})
+TUNING = TransportTuning()  # one for all messages: each would otherwise make its own
+MAX_AGE_LIMIT = 2**32 - 1  # RFC 7252, section 5.10.5
+
+
+def inbound(message: Message, peer: Peer, body: bytes | None = None) -> Inbound:
+    """Return the neutral form of a decoded request; `body` stands in for its payload where blocks were joined.
+
+    Of two query options with one name the later one counts; one without `=` has an empty value.
+    """
+    options = message.opt
+    accept, content_format, query = options.accept, options.content_format, options.uri_query
+    return Inbound(
+        carrier=Carrier.COAP,
+        method=METHODS.get(message.code, ""),
+        path="/" + "/".join(options.uri_path),
+        peer=peer,
+        query=dict(_pair(item) for item in query) if query else NOTHING,
+        headers=NOTHING if accept is None else {"accept": MEDIA_TYPES[accept]},
+        content_type=None if content_format is None else MEDIA_TYPES[content_format],
+        body=message.payload if body is None else body,
+    )
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, _, value = item.partition("=")
+    return name, value
+
+
+def outbound(answer: Outbound) -> Message:
+    """Return the response message of an answer, whole.
+
+    A media type without a content format number is not announced. `retry_after` becomes Max-Age, in whole seconds, where the
+    code allows it (RFC 7252 section 5.9.3.4, RFC 8516). 2.03 has no payload (RFC 7252, section 5.9.1.3).
+    """
+    code = STATUS[answer.outcome]
+    message = Message(code=code, payload=b"" if code is Code.VALID else answer.body, transport_tuning=TUNING)
+    if answer.content_type is not None and message.payload:
+        number = CONTENT_FORMATS.get(answer.content_type.partition(";")[0].strip().lower())
+        if number is not None:
+            message.opt.content_format = number
+    if answer.retry_after is not None and code in RETRYABLE:
+        message.opt.max_age = min(math.ceil(max(answer.retry_after, 0)), MAX_AGE_LIMIT)
+    return message
