@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from core.errors import Conflict
+from core.errors import Conflict, Reason, Refusal
 from core.model import Credential, Device, EventKind, Profile
 from core.operate import values
 from core.operate.definition import make
@@ -17,6 +17,9 @@ from core.ports import Changes, DeviceNamesQuery, DeviceSnapshot, LoginQuery, Lo
 ROWS = 1_000
 CHUNK = 100
 """Rows of one commit: enough that syncing the disk costs little, few enough that one conflict costs little."""
+
+SECONDS = 5.0
+"""After so long no further chunk is begun: a hundred passwords take some seconds, and a request has a time limit."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -34,15 +37,20 @@ class Imports(msgspec.Struct, frozen=True):
     async def import_devices(self, command: ImportDevices, scope: Scope) -> Imported:
         """Make the devices of all good rows and tell what is wrong with the others.
 
-        Raises `Refusal` MALFORMED for more than 1,000 rows, and UNAVAILABLE where the registry fails half-way: what was
-        written till then is kept, and the import can be repeated.
+        Raises `Refusal` MALFORMED for more than 1,000 rows, and UNAVAILABLE where the registry fails half-way or passwords
+        take too long: what was written till then is kept, and the same import sent again goes on from there.
         """
         if len(command.rows) > ROWS:
             raise values.malformed(f"devices: at most {ROWS} rows at once, not {len(command.rows)}", "import.rows")
         sieve = Sieve(self.registry.issuer, await self._profiles(command, scope), command.profile)
         candidates = [candidate for row in command.rows if (candidate := sieve.pass_row(row))]
-        chunks = [candidates[start : start + CHUNK] for start in range(0, len(candidates), CHUNK)]
-        return _sum([Imported(errors=tuple(sieve.errors)), *[await self._settle(chunk, scope) for chunk in chunks]])
+        tallies = [Imported(errors=tuple(sieve.errors))]
+        deadline = self.registry.issuer.clock.monotonic() + SECONDS
+        for start in range(0, len(candidates), CHUNK):
+            if self.registry.issuer.clock.monotonic() > deadline:
+                raise _unfinished()
+            tallies.append(await self._settle(candidates[start : start + CHUNK], scope))
+        return _sum(tallies)
 
     async def _profiles(self, command: ImportDevices, scope: Scope) -> dict[str, Profile]:
         named = {row.profile or command.profile for row in command.rows if isinstance(row, ImportRow)}
@@ -88,6 +96,15 @@ def _judge(row: Candidate, known: DeviceSnapshot | None, owner: LoginSnapshot | 
     if known is None:
         return row if owner is None else row.error("the credential is in use already")
     return None if known.profile.id == row.profile.id else row.error("a device of this name belongs to another profile")
+
+
+def _unfinished() -> Refusal:
+    return Refusal(
+        Reason.UNAVAILABLE,
+        "the import takes longer than one request may; what is done is kept: send the same again, and it goes on from there",
+        check="import.seconds",
+        retry_after=1.0,
+    )
 
 
 def _sum(tallies: Iterable[Imported]) -> Imported:

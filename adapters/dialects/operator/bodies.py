@@ -1,0 +1,175 @@
+"""What operators send: the JSON bodies and the query parameters, as they are on the wire.
+
+Words from a fixed list are read as texts, so that a wrong one is answered with the right ones; `reading.choice` checks them.
+In what is made, null is a field left out; in what is changed it would be a guess, and is refused.
+"""
+
+import enum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy
+
+
+def _words(kind: type[enum.Enum], description: str) -> Meta:
+    return Meta(description=description, extra_json_schema={"enum": [member.value for member in kind]})
+
+
+StrategyWord = Annotated[str, _words(Strategy, "How the profile lets devices in.")]
+ReprovisionWord = Annotated[str, _words(Reprovision, "What a device is answered that asks again.")]
+StateWord = Annotated[str, _words(DeviceState, "Where the device is in its life.")]
+RoleWord = Annotated[str, _words(Role, "What the bearer may do.")]
+KindWord = Annotated[str, _words(EventKind, "What happened.")]
+SettableState = Annotated[
+    str,
+    Meta(
+        description="`defined` lets the device provision again, `discarded` shuts it out.",
+        extra_json_schema={"enum": [DeviceState.DEFINED.value, DeviceState.DISCARDED.value]},
+    ),
+]
+Metadata = Annotated[dict[str, Any], Meta(description="Anything, at most 16 KiB and 16 levels deep.")]
+Limit = Annotated[int, Meta(ge=1, le=1000, description="Entries of a page.")]
+After = Annotated[str, Meta(description="The last id of the page before.")]
+NewSecret = Annotated[Secret | None, Meta(description="8 to 255 characters; left out, 20 characters of [a-z0-9] are drawn.")]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A JSON object in which a misspelt field is told."""
+
+
+class NewProfile(Body, frozen=True):
+    """A profile to make."""
+
+    name: str
+    strategy: StrategyWord = Strategy.CREATE_NEW.value
+    reprovision: ReprovisionWord = Reprovision.DENY.value
+    provision_key: Annotated[
+        str | None, Meta(description="1 to 255 characters, unique; left out, 20 characters of [a-z0-9] are drawn.")
+    ] = None
+    provision_secret: NewSecret = None
+    options: Annotated[list[str], Meta(description="Dialect options to switch on.")] = []
+
+
+class ProfileChange(Body, frozen=True):
+    """What changes of a profile."""
+
+    name: str | UnsetType = UNSET
+    strategy: StrategyWord | UnsetType = UNSET
+    reprovision: ReprovisionWord | UnsetType = UNSET
+    options: list[str] | UnsetType = UNSET
+
+
+class ProfileRotation(Body, frozen=True):
+    """The secret that takes the place of a profile's."""
+
+    provision_secret: NewSecret = None
+
+
+class NewAccessToken(Body, frozen=True, tag_field="type", tag="access_token"):
+    """An access token; left out, 20 characters are drawn."""
+
+    token: Secret | None = None
+
+
+class NewMqttBasic(Body, frozen=True, tag_field="type", tag="mqtt_basic"):
+    """MQTT credentials. Without client id and user name, user name and password are drawn.
+
+    A password that is left out is drawn where there is a user name; an empty one is not compared.
+    """
+
+    client_id: str = ""
+    username: str = ""
+    password: Secret | None = None
+
+
+class NewCertificate(Body, frozen=True, tag_field="type", tag="x509_certificate"):
+    """One certificate, as PEM or as its bare base64."""
+
+    certificate: str
+
+
+class NewLwm2m(Body, frozen=True, tag_field="type", tag="lwm2m"):
+    """An LwM2M endpoint name."""
+
+    endpoint: str
+
+
+NewCredential = NewAccessToken | NewMqttBasic | NewCertificate | NewLwm2m
+CREDENTIAL_TYPES = ("access_token", "mqtt_basic", "x509_certificate", "lwm2m")
+
+
+class NewDevice(Body, frozen=True):
+    """A device to define; without a credential it gets an access token."""
+
+    name: str
+    profile: Annotated[str, Meta(description="Id or name.")]
+    credential: NewCredential | None = None
+    metadata: Metadata = {}
+
+
+class DeviceChange(Body, frozen=True):
+    """What changes of a device; `metadata` takes the place of all that was there."""
+
+    enabled: bool | UnsetType = UNSET
+    state: SettableState | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+
+
+class ImportedDevice(Body, frozen=True, kw_only=True):
+    """A row of an import; `line` is where it stands in its file, by default its place in the list."""
+
+    line: int | None = None
+    name: str
+    profile: Annotated[str | None, Meta(description="Id or name; by default the profile of the whole import.")] = None
+    credential: NewCredential | None = None
+    metadata: Metadata = {}
+
+
+Row = Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/ImportedDevice"})]
+
+
+class Import(Body, frozen=True):
+    """At most 1,000 devices; each is read by itself, so that one bad row is one error and no more."""
+
+    devices: Annotated[list[Row], Meta(extra_json_schema={"maxItems": 1000})]
+    profile: str | None = None
+
+
+class NewToken(Body, frozen=True):
+    """A bearer token to make."""
+
+    name: str
+    role: RoleWord
+
+
+class Scoped(Body, frozen=True):
+    """Query parameters that every path has."""
+
+    tenant: Annotated[str, Meta(description="Another tenant than the token's; admins only.")] = ""
+
+
+class Paged(Scoped, frozen=True):
+    """Query parameters of a list."""
+
+    limit: Limit = 100
+    after: After = ""
+
+
+class DeviceFilter(Paged, frozen=True):
+    """Which devices to list."""
+
+    name: Annotated[str, Meta(description="What the name begins with.")] = ""
+    profile: Annotated[str, Meta(description="Id or name.")] = ""
+    state: StateWord = ""
+
+
+class EventFilter(Paged, frozen=True):
+    """Which events to list."""
+
+    correlation: Annotated[str, Meta(description="The `X-Request-ID` of a request.")] = ""
+    device: Annotated[str, Meta(description="Id or name.")] = ""
+    profile: Annotated[str, Meta(description="Id or name.")] = ""
+    kind: KindWord = ""
+    newest: Annotated[bool, Meta(description="The newest first; `after` then continues with older ones.")] = False

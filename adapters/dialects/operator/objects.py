@@ -1,0 +1,181 @@
+"""What operators get: the JSON objects of the answers, as they are on the wire."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from adapters.dialects.operator.bodies import KindWord, ReprovisionWord, RoleWord, StateWord, StrategyWord
+from core.model import Secret
+
+Time = Annotated[str, Meta(description="RFC 3339, UTC, with milliseconds.", extra_json_schema={"format": "date-time"})]
+Next = Annotated[str | None, Meta(description="The `after` of the next page; null on the last one.")]
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """The rule that lets a device or a group of them in."""
+
+    id: str
+    name: str
+    strategy: StrategyWord
+    reprovision: ReprovisionWord
+    provision_key: str
+    options: tuple[str, ...]
+    created_at: Time
+    updated_at: Time
+    version: int
+
+
+class ProfileWithSecret(Profile, frozen=True, kw_only=True):
+    """A profile with its secret, which is shown this once."""
+
+    provision_secret: Secret
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """One device; `profile` is an id."""
+
+    id: str
+    name: str
+    profile: str
+    state: StateWord
+    enabled: bool
+    metadata: dict[str, Any]
+    created_at: Time
+    updated_at: Time
+    version: int
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What all credentials have; a value that was not kept is left out."""
+
+    id: str
+    created_at: Time
+
+
+class AccessToken(Shown, frozen=True, tag="access_token"):
+    """An access token."""
+
+    token: Secret | UnsetType = UNSET
+
+
+class MqttBasic(Shown, frozen=True, tag="mqtt_basic"):
+    """MQTT client id, user name and password; an empty one is not compared."""
+
+    client_id: str | UnsetType = UNSET
+    username: str | UnsetType = UNSET
+    password: Secret | UnsetType = UNSET
+
+
+class Certificate(Shown, frozen=True, tag="x509_certificate"):
+    """A certificate as base64 without markers and line ends."""
+
+    certificate: str | UnsetType = UNSET
+
+
+class Lwm2m(Shown, frozen=True, tag="lwm2m"):
+    """An LwM2M endpoint name."""
+
+    endpoint: str | UnsetType = UNSET
+
+
+Credential = AccessToken | MqttBasic | Certificate | Lwm2m
+
+
+class DeviceWithCredentials(Device, frozen=True, kw_only=True):
+    """A new device and the credentials it begins with."""
+
+    credentials: tuple[Credential, ...]
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A bearer token, without its text."""
+
+    id: str
+    name: str
+    role: RoleWord
+    created_at: Time
+
+
+class TokenWithText(Token, frozen=True, kw_only=True):
+    """A bearer token with its text, which is shown this once."""
+
+    token: Secret
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt or change."""
+
+    id: str
+    at: Time
+    kind: KindWord
+    correlation: str
+    protocol: str
+    dialect: str
+    source: str
+    actor: str
+    profile: str | None
+    device: str | None
+    device_name: str
+    check: str
+    detail: str
+
+
+class ProfilePage(msgspec.Struct, frozen=True):
+    """Some profiles."""
+
+    items: tuple[Profile, ...]
+    next: Next = None
+
+
+class DevicePage(msgspec.Struct, frozen=True):
+    """Some devices."""
+
+    items: tuple[Device, ...]
+    next: Next = None
+
+
+class TokenPage(msgspec.Struct, frozen=True):
+    """Some bearer tokens."""
+
+    items: tuple[Token, ...]
+    next: Next = None
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """Some events."""
+
+    items: tuple[Event, ...]
+    next: Next = None
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """The credentials of one device."""
+
+    items: tuple[Credential, ...]
+
+
+class RowError(msgspec.Struct, frozen=True):
+    """Why the row in this line was not imported."""
+
+    line: int
+    name: str
+    reason: str
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """How many rows made a device, how many had one already, and what is wrong with the others."""
+
+    created: int
+    unchanged: int
+    errors: tuple[RowError, ...]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request was refused (RFC 9457). `check` names the check that refused; 401 has none."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    check: str | UnsetType = UNSET

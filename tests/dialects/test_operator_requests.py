@@ -1,0 +1,408 @@
+"""What operators may send, and what they are told where they may not."""
+
+import json
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.dialects import operator
+from adapters.exchange import NOTHING, Carrier, Decoded, Inbound, Peer, Route
+from adapters.router import Match, Router
+from core.errors import Reason, Refusal
+from core.messages import Lwm2m
+from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy
+from core.operate import Operation, messages
+
+ROUTER = Router((operator,))
+
+
+def decode(
+    method: str, path: str, body: bytes | object = b"", query: Mapping[str, str] = NOTHING, token: str = "Bearer T"
+) -> Decoded:
+    """Find the route of a request and read it."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    inbound = Inbound(
+        carrier=Carrier.HTTP,
+        method=method,
+        path=path,
+        peer=Peer("192.0.2.1"),
+        query=query,
+        headers={"authorization": token} if token else {},
+        body=content,
+    )
+    found = ROUTER.find(inbound)
+    assert isinstance(found, Match)
+    return operator.decode(found.route, msgspec.structs.replace(inbound, params=found.params))
+
+
+def refused(method: str, path: str, body: bytes | object = b"", query: Mapping[str, str] = NOTHING) -> Refusal:
+    """Read a request that cannot be read."""
+    with pytest.raises(Refusal) as caught:
+        decode(method, path, body, query)
+    assert caught.value.reason is Reason.MALFORMED
+    return caught.value
+
+
+def command(method: str, path: str, body: bytes | object = b"", query: Mapping[str, str] = NOTHING) -> object:
+    """Read a good request."""
+    operation = decode(method, path, body, query).message
+    assert isinstance(operation, Operation)
+    return operation.command
+
+
+GOOD: list[tuple[str, str, object, Mapping[str, str], object]] = [
+    ("POST", "/v1/profiles", {"name": "meters"}, NOTHING, messages.CreateProfile(name="meters")),
+    (
+        "POST",
+        "/v1/profiles",
+        {
+            "name": "meters",
+            "strategy": "pre_provisioned",
+            "reprovision": "same",
+            "provision_key": "key",
+            "provision_secret": "secret-1",
+            "options": ["a", "b"],
+        },
+        NOTHING,
+        messages.CreateProfile(
+            name="meters",
+            strategy=Strategy.PRE_PROVISIONED,
+            reprovision=Reprovision.SAME,
+            provision_key="key",
+            provision_secret=Secret("secret-1"),
+            options=("a", "b"),
+        ),
+    ),
+    ("GET", "/v1/profiles", b"", NOTHING, messages.ListProfiles()),
+    ("GET", "/v1/profiles", b"", {"limit": "1000", "after": "x"}, messages.ListProfiles(after="x", limit=1000)),
+    ("GET", "/v1/profiles/meters", b"", NOTHING, messages.ShowProfile("meters")),
+    ("PATCH", "/v1/profiles/meters", {}, NOTHING, messages.ChangeProfile(ref="meters")),
+    (
+        "PATCH",
+        "/v1/profiles/meters",
+        {"name": "gauges", "strategy": "disabled", "reprovision": "rotate", "options": []},
+        NOTHING,
+        messages.ChangeProfile(
+            ref="meters", name="gauges", strategy=Strategy.DISABLED, reprovision=Reprovision.ROTATE, options=()
+        ),
+    ),
+    ("DELETE", "/v1/profiles/meters", b"", NOTHING, messages.DeleteProfile("meters")),
+    ("POST", "/v1/profiles/meters/rotate", b"", NOTHING, messages.RotateProfile("meters")),
+    ("POST", "/v1/profiles/meters/rotate", b"{}", NOTHING, messages.RotateProfile("meters")),
+    (
+        "POST",
+        "/v1/profiles/meters/rotate",
+        {"provision_secret": "secret-2"},
+        NOTHING,
+        messages.RotateProfile("meters", Secret("secret-2")),
+    ),
+    ("POST", "/v1/devices", {"name": "m", "profile": "p"}, NOTHING, messages.DefineDevice(name="m", profile="p")),
+    (
+        "POST",
+        "/v1/devices",
+        {"name": "m", "profile": "p", "credential": {"type": "access_token"}, "metadata": {"a": [1, None]}},
+        NOTHING,
+        messages.DefineDevice(name="m", profile="p", credential=messages.ProposedToken(), metadata={"a": [1, None]}),
+    ),
+    (
+        "POST",
+        "/v1/devices",
+        {"name": "m", "profile": "p", "credential": {"type": "access_token", "token": "T0"}},
+        NOTHING,
+        messages.DefineDevice(name="m", profile="p", credential=messages.ProposedToken(Secret("T0"))),
+    ),
+    (
+        "POST",
+        "/v1/devices",
+        {"name": "m", "profile": "p", "credential": {"type": "mqtt_basic", "username": "u", "password": ""}},
+        NOTHING,
+        messages.DefineDevice(name="m", profile="p", credential=messages.ProposedBasic("", "u", Secret(""))),
+    ),
+    (
+        "POST",
+        "/v1/devices",
+        {"name": "m", "profile": "p", "credential": {"type": "x509_certificate", "certificate": "TUlJ"}},
+        NOTHING,
+        messages.DefineDevice(name="m", profile="p", credential=messages.ProposedCertificate("TUlJ")),
+    ),
+    ("GET", "/v1/devices", b"", {"name": "", "profile": "", "state": ""}, messages.ListDevices()),
+    (
+        "GET",
+        "/v1/devices",
+        b"",
+        {"name": "null", "profile": "p", "state": "discarded", "limit": "1"},
+        messages.ListDevices(name="null", profile="p", state=DeviceState.DISCARDED, limit=1),
+    ),
+    ("GET", "/v1/devices:export", b"", {"profile": "p"}, messages.ExportDevices(profile="p")),
+    ("GET", "/v1/devices/name:m 1", b"", NOTHING, messages.ShowDevice("name:m 1")),
+    (
+        "PATCH",
+        "/v1/devices/m",
+        {"enabled": False, "state": "defined", "metadata": {}},
+        NOTHING,
+        messages.ChangeDevice(ref="m", enabled=False, state=DeviceState.DEFINED, metadata={}),
+    ),
+    ("PATCH", "/v1/devices/m", {}, NOTHING, messages.ChangeDevice(ref="m")),
+    ("DELETE", "/v1/devices/m", b"", NOTHING, messages.DeleteDevice("m")),
+    ("GET", "/v1/devices/m/credentials", b"", NOTHING, messages.ReadCredentials("m")),
+    ("POST", "/v1/devices/m/credentials", b" ", NOTHING, messages.RotateCredentials("m")),
+    (
+        "POST",
+        "/v1/devices/m/credentials",
+        {"type": "lwm2m", "endpoint": "e"},
+        NOTHING,
+        messages.RotateCredentials("m", Lwm2m("e")),
+    ),
+    ("DELETE", "/v1/devices/m/credentials", b"", NOTHING, messages.RevokeCredentials("m")),
+    (
+        "POST",
+        "/v1/devices:import",
+        {
+            "profile": "p",
+            "devices": [
+                {"line": 7, "name": "m", "credential": {"type": "access_token", "token": "T0"}},
+                {"name": "n", "profile": "q", "metadata": {"a": 1}},
+            ],
+        },
+        NOTHING,
+        messages.ImportDevices(
+            (
+                messages.ImportRow(line=7, name="m", credential=messages.ProposedToken(Secret("T0"))),
+                messages.ImportRow(line=2, name="n", profile="q", metadata={"a": 1}),
+            ),
+            "p",
+        ),
+    ),
+    ("GET", "/v1/events", b"", NOTHING, messages.ListEvents()),
+    (
+        "GET",
+        "/v1/events",
+        b"",
+        {"correlation": "c", "device": "d", "profile": "p", "kind": "login.refused", "newest": "true", "limit": "5"},
+        messages.ListEvents(correlation="c", device="d", profile="p", kind=EventKind.LOGIN_REFUSED, newest=True, limit=5),
+    ),
+    ("POST", "/v1/tokens", {"name": "line-3", "role": "factory"}, NOTHING, messages.CreateToken("line-3", Role.FACTORY)),
+    ("GET", "/v1/tokens", b"", {"after": "x"}, messages.ListTokens(after="x")),
+    ("DELETE", "/v1/tokens/line-3", b"", NOTHING, messages.DeleteToken("line-3")),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "query", "expected"), GOOD)
+def test_a_good_request_is_read(method: str, path: str, body: object, query: Mapping[str, str], expected: object) -> None:
+    assert command(method, path, body, query) == expected
+    operation = decode(method, path, body, {**query, "tenant": "acme"}).message
+    assert (operation.bearer, operation.tenant) == (Secret("T"), "acme")
+
+
+def test_every_route_has_a_good_request() -> None:
+    read = {decode(method, path, body, query).form for method, path, body, query, _ in GOOD}
+    assert read | {"describe_api"} == {route.operation for route in operator.ROUTES}
+
+
+NEW = {"name": "m", "profile": "p"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "detail"),
+    [
+        ("POST", "/v1/profiles", b"", "the body is empty, JSON is needed"),
+        ("POST", "/v1/profiles", b"{", "the body is not valid JSON: Input data was truncated"),
+        ("POST", "/v1/profiles", b'{"name":}', "the body is not valid JSON: invalid character (byte 8)"),
+        ("POST", "/v1/profiles", b'{"name":"\xed\xa0\x80"}', "the body is not UTF-8"),
+        ("POST", "/v1/profiles", b'{"name":"\\ud800 "}', None),
+        ("POST", "/v1/profiles", [], "expected object, got array"),
+        ("POST", "/v1/profiles", {}, "object missing required field name"),
+        ("POST", "/v1/profiles", {"name": None}, "name: expected str, got null"),
+        ("POST", "/v1/profiles", {"name": 5}, "name: expected str, got int"),
+        ("POST", "/v1/profiles", {"name": "a", "provision_secret": 12345678}, "provision_secret: expected str"),
+        (
+            "POST",
+            "/v1/profiles",
+            {"naem": "a"},
+            "unknown field naem, known are name, strategy, reprovision, provision_key, provision_secret, options",
+        ),
+        (
+            "POST",
+            "/v1/profiles",
+            {"name": "a", "strategy": "x"},
+            "strategy: invalid value 'x', expected create_new, pre_provisioned or disabled",
+        ),
+        (
+            "POST",
+            "/v1/profiles",
+            {"name": "a", "strategy": "signed"},
+            "strategy: signed is not in this version, expected create_new, pre_provisioned or disabled",
+        ),
+        (
+            "PATCH",
+            "/v1/profiles/a",
+            {"strategy": "certificate_chain"},
+            "strategy: certificate_chain is not in this version, expected create_new, pre_provisioned or disabled",
+        ),
+        (
+            "PATCH",
+            "/v1/profiles/a",
+            {"reprovision": "approve"},
+            "reprovision: approve is not in this version, expected deny, same or rotate",
+        ),
+        ("PATCH", "/v1/profiles/a", {"name": None}, "name: expected str, got null"),
+        ("PATCH", "/v1/profiles/a", b"", "the body is empty, JSON is needed"),
+        ("POST", "/v1/profiles/a/rotate", {"secret": "x"}, "unknown field secret, known are provision_secret"),
+        ("POST", "/v1/devices", {"name": "m"}, "object missing required field profile"),
+        ("POST", "/v1/devices", {**NEW, "metadata": []}, "metadata: expected object, got array"),
+        (
+            "POST",
+            "/v1/devices",
+            {**NEW, "credential": {"type": "password"}},
+            "credential.type: invalid value 'password', expected one of access_token, mqtt_basic, x509_certificate, lwm2m",
+        ),
+        ("POST", "/v1/devices", {**NEW, "credential": {"token": "T"}}, "credential: object missing required field type"),
+        (
+            "POST",
+            "/v1/devices",
+            {**NEW, "credential": {"type": "lwm2m", "end": ""}},
+            "credential: unknown field end",
+        ),
+        ("PATCH", "/v1/devices/m", {"state": "connected"}, "state: invalid value 'connected', expected defined or discarded"),
+        ("PATCH", "/v1/devices/m", {"enabled": "yes"}, "enabled: expected bool, got str"),
+        ("POST", "/v1/devices/m/credentials", {"token": "T"}, "object missing required field type"),
+        ("POST", "/v1/devices/m/credentials", {"type": "lwm2m", "end": ""}, "unknown field end"),
+        ("POST", "/v1/devices:import", {"devices": {}}, "devices: expected array, got object"),
+        (
+            "POST",
+            "/v1/devices:import",
+            b'{"devices":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}",
+            "the body is nested too deep",
+        ),
+        ("POST", "/v1/devices", b'{"metadata":{"a":' + b"[" * 100_000, "the body is nested too deep"),
+        (
+            "POST",
+            "/v1/tokens",
+            {"name": "a", "role": "root"},
+            "role: invalid value 'root', expected admin, operator, factory or auditor",
+        ),
+    ],
+)
+def test_a_bad_body_is_told_in_a_sentence(method: str, path: str, body: object, detail: str | None) -> None:
+    refusal = refused(method, path, body)
+    assert detail is None or refusal.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "detail"),
+    [
+        ("/v1/devices", {"limit": "0"}, "limit: expected int >= 1"),
+        ("/v1/devices", {"limit": "1001"}, "limit: expected int <= 1000"),
+        ("/v1/devices", {"limit": "many"}, "limit: expected int, got str"),
+        (
+            "/v1/devices",
+            {"limt": "5"},
+            "unknown parameter limt, known are tenant, limit, after, name, profile, state",
+        ),
+        ("/v1/profiles/a", {"limit": "5"}, "unknown parameter limit, known are tenant"),
+        (
+            "/v1/devices:export",
+            {"state": "new"},
+            "state: invalid value 'new', expected defined, provisioned, connected, associated or discarded",
+        ),
+        ("/v1/events", {"newest": "maybe"}, "newest: expected bool, got str"),
+        ("/v1/events", {"correlation": "\ud800"}, "the path or query is not UTF-8"),
+        ("/v1/devices/\udfff", {}, "the path or query is not UTF-8"),
+    ],
+)
+def test_a_bad_query_is_told_in_a_sentence(path: str, query: Mapping[str, str], detail: str) -> None:
+    assert refused("GET", path, b"", query).detail == detail
+
+
+def test_a_wrong_kind_of_event_is_answered_with_the_right_ones() -> None:
+    assert refused("GET", "/v1/events", b"", {"kind": "x"}).detail.startswith("kind: invalid value 'x', expected prov")
+
+
+def test_a_sentence_does_not_grow_with_the_request() -> None:
+    assert len(refused("POST", "/v1/profiles", {"n" * 10_000: 1}).detail) == 300
+    assert len(refused("POST", "/v1/tokens", {"name": "a", "role": "r" * 10_000}).detail) < 400
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        ("Bearer abc", "abc"),
+        ("bearer  abc ", "abc"),
+        ("BEARER abc", "abc"),
+        ("Basic abc", ""),
+        ("Bearer", ""),
+        ("", ""),
+    ],
+)
+def test_the_bearer_is_taken_from_its_header(header: str, token: str) -> None:
+    operation = decode("GET", "/v1/profiles", token=header).message
+    assert operation.bearer == Secret(token)
+    assert operation.tenant is None
+
+
+def test_a_row_that_cannot_be_read_is_one_bad_row() -> None:
+    body = (
+        b'{"devices":[{"line":2,"name":"m","profil":"p"},{"line":true,"name":5},7,'
+        b'{"line":6,"name":"o","credential":{"type":"secret"}},{"line":7,"name":"good"},{"line":8,"name":"\xff"}]}'
+    )
+    read = command("POST", "/v1/devices:import", body)
+    assert isinstance(read, messages.ImportDevices)
+    assert read.rows == (
+        messages.BadRow(2, "m", "unknown field profil, known are line, name, profile, credential, metadata"),
+        messages.BadRow(2, "", "line: expected int | null, got bool"),
+        messages.BadRow(3, "", "expected object, got int"),
+        messages.BadRow(
+            6,
+            "o",
+            "credential.type: invalid value 'secret', expected one of access_token, mqtt_basic, x509_certificate, lwm2m",
+        ),
+        messages.ImportRow(line=7, name="good"),
+        messages.BadRow(6, "", "the body is not UTF-8"),
+    )
+
+
+def test_the_description_needs_no_token_and_no_good_query() -> None:
+    decoded = decode("GET", "/openapi.json", query={"what": "ever"}, token="")
+    assert decoded == Decoded(operator.DescribeApi(), "describe_api")
+
+
+def reason(method: str, path: str, body: bytes) -> Reason | None:
+    """Read a request of any kind; returns why it was refused, None where it was read."""
+    try:
+        decode(method, path, body)
+    except Refusal as refusal:
+        return refusal.reason
+    return None
+
+
+@given(st.sampled_from([route for route in operator.ROUTES if route.method in ("POST", "PATCH")]), st.binary(max_size=200))
+def test_garbage_is_malformed_or_read(route: Route, body: bytes) -> None:
+    path = route.path.replace("{id}", "x")
+    assert reason(route.method, path, body) in (None, Reason.MALFORMED)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "profile", "devices", "line", "credential", "type", "token", "metadata", "strategy"]),
+            inner,
+            max_size=5,
+        )
+    ),
+)
+
+
+@given(st.sampled_from(["/v1/profiles", "/v1/devices", "/v1/devices:import", "/v1/tokens", "/v1/devices/x/credentials"]), JSON)
+def test_any_json_is_malformed_or_read(path: str, body: object) -> None:
+    assert reason("POST", path, json.dumps(body).encode()) in (None, Reason.MALFORMED)
+
+
+def test_no_secret_is_printed() -> None:
+    for method, path, body, query, _ in GOOD:
+        assert "secret-" not in repr(decode(method, path, body, query))
+        assert "T0" not in repr(decode(method, path, body, query))
