@@ -1,0 +1,155 @@
+"""`firstlight device`: define, find, switch and remove devices, and renew what they prove themselves with."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from adapters.commands import api, device_export, device_import, device_view
+from adapters.commands.credential_options import CREDENTIAL_EPILOG, add_credential_options, credential_from
+from adapters.commands.failure import UsageError
+from adapters.commands.parsing import Operation, add_group, add_operation
+from adapters.commands.show import Screen
+from core.model import DeviceState
+
+if TYPE_CHECKING:
+    from adapters.commands.client import Gateway
+    from adapters.commands.parsing import Commands
+
+_STATES = [state.value for state in DeviceState]
+_DEFINE_EPILOG = (
+    CREDENTIAL_EPILOG
+    + """
+examples:
+  firstlight device define meter-0042 --profile meters
+  firstlight device define meter-0042 --profile meters --token-file meter-0042.token --metadata batch=7
+"""
+)
+_LIST_EPILOG = """\
+examples:
+  firstlight device list --name meter- --state defined
+  firstlight device list --all --json
+"""
+
+
+def add(commands: "Commands") -> None:
+    """Declare the commands of this noun."""
+    group = add_group(commands, "device", "the devices of the registry")
+    _add_define(group)
+    _add_list(group)
+    show = _add_single(group, "show", _show, "show one device")
+    show.add_argument("--credentials", action="store_true", help="its credentials too; this is recorded as an event")
+    device_import.add(group)
+    device_export.add(group)
+    _add_single(group, "disable", _change(api.DeviceChange(enabled=False)), "refuse a device until it is enabled again")
+    _add_single(group, "enable", _change(api.DeviceChange(enabled=True)), "let a disabled device in again")
+    reset = _change(api.DeviceChange(state=DeviceState.DEFINED.value))
+    _add_single(group, "reset", reset, "put a device back to defined, so that a pre_provisioned profile lets it in once more")
+    _add_single(group, "revoke", _revoke, "remove all credentials of a device")
+    rotate = _add_single(group, "rotate", _rotate, "give a device a new credential; the old ones are dead", CREDENTIAL_EPILOG)
+    add_credential_options(rotate)
+    _add_single(group, "delete", _delete, "delete a device and its credentials")
+
+
+def _add_single(group: "Commands", name: str, operation: Operation, summary: str, epilog: str = "") -> argparse.ArgumentParser:
+    parser = add_operation(group, name, operation, summary, epilog)
+    parser.add_argument("device", metavar="DEVICE", help="its id or exact name")
+    return parser
+
+
+def _add_define(group: "Commands") -> None:
+    define = add_operation(group, "define", _define, "define a device before it comes", _DEFINE_EPILOG)
+    define.add_argument("name", metavar="NAME")
+    define.add_argument("--profile", required=True, metavar="P", help="name or id of its profile")
+    add_credential_options(define)
+    define.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE", help="a note; may be repeated")
+
+
+def _add_list(group: "Commands") -> None:
+    listing = add_operation(group, "list", _list, "list devices in the order of their making", _LIST_EPILOG)
+    listing.add_argument("--name", metavar="PREFIX", help="those whose name begins so")
+    listing.add_argument("--profile", metavar="P", help="those of one profile (name or id)")
+    listing.add_argument("--state", choices=_STATES, help="those in one state")
+    listing.add_argument("--all", action="store_true", help="all of them instead of the first hundred")
+
+
+async def _define(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    device = api.NewDevice(
+        name=args.name, profile=args.profile, credential=credential_from(args), metadata=dict(map(_pair, args.metadata))
+    )
+    body = await gateway.send("POST", "devices", body=device)
+    if screen.json:
+        screen.document(body)
+        return
+    defined = api.decode(body, api.Device)
+    device_view.show_device(defined, screen)
+    device_view.show_credentials(defined.credentials, screen)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UsageError("--metadata: write it like batch=7")
+    return key, value
+
+
+async def _list(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    query = {"name": args.name, "profile": args.profile, "state": args.state}
+    if args.all:
+        bodies = [body async for page in gateway.pages("devices", query=query) for body in page]
+    else:
+        page = await gateway.page("devices", query=query)
+        bodies = list(page.items)
+        if page.next:
+            screen.remark(f"the first {len(bodies)}; --all shows all of them")
+    if screen.json:
+        screen.documents(bodies)
+    else:
+        device_view.show_devices([api.decode(body, api.Device) for body in bodies], await _profile_names(gateway), screen)
+
+
+async def _profile_names(gateway: "Gateway") -> dict[str, str]:
+    from adapters.commands.client import Refused
+
+    try:
+        bodies = [body async for page in gateway.pages("profiles") for body in page]
+    except Refused:
+        return {}  # a factory may list devices and not profiles; it sees their ids
+    profiles = (api.decode(body, api.Profile) for body in bodies)
+    return {profile.id: profile.name for profile in profiles}
+
+
+async def _show(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    device = await gateway.get("devices", args.device)
+    if not args.credentials:
+        device_view.present(device, screen)
+        return
+    credentials = await gateway.get("devices", args.device, "credentials")
+    if screen.json:
+        screen.document(device_view.join(device, credentials))
+        return
+    device_view.present(device, screen)
+    device_view.show_credentials(api.decode(credentials, api.Page[api.Credential]).items, screen)
+
+
+def _change(change: api.DeviceChange) -> Operation:
+    async def operation(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+        device_view.present(await gateway.send("PATCH", "devices", args.device, body=change), screen)
+
+    return operation
+
+
+async def _revoke(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    await gateway.send("DELETE", "devices", args.device, "credentials")
+    screen.done("device", args.device, "revoked")
+
+
+async def _rotate(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    body = await gateway.send("POST", "devices", args.device, "credentials", body=credential_from(args))
+    if screen.json:
+        screen.document(body)
+    else:
+        device_view.show_credentials(api.decode(body, api.Page[api.Credential]).items, screen)
+
+
+async def _delete(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    await gateway.send("DELETE", "devices", args.device)
+    screen.done("device", args.device, "deleted")

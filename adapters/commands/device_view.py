@@ -1,0 +1,70 @@
+"""How devices and their credentials look."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from adapters.commands import api
+from adapters.commands.show import Screen
+
+
+def present(body: bytes, screen: Screen) -> None:
+    """Print a device as the gateway answered it."""
+    if screen.json:
+        screen.document(body)
+    else:
+        show_device(api.decode(body, api.Device), screen)
+
+
+def show_devices(devices: Sequence[api.Device], profiles: Mapping[str, str], screen: Screen) -> None:
+    """Print a table of devices; `profiles` are the names of profile ids."""
+    screen.table(
+        ("NAME", "STATE", "ENABLED", "PROFILE", "CREATED", "ID"),
+        [
+            (each.name, each.state, _yes(each.enabled), profiles.get(each.profile, each.profile), each.created_at, each.id)
+            for each in devices
+        ],
+    )
+
+
+def show_device(device: api.Device, screen: Screen) -> None:
+    """Print the fields of one device."""
+    screen.fields(
+        [
+            ("name", device.name),
+            ("state", device.state),
+            ("enabled", _yes(device.enabled)),
+            ("profile", device.profile),
+            ("metadata", msgspec.json.encode(device.metadata).decode() if device.metadata else ""),
+            ("created", device.created_at),
+            ("updated", device.updated_at),
+            ("id", device.id),
+        ]
+    )
+
+
+def show_credentials(credentials: Sequence[api.Credential], screen: Screen) -> None:
+    """Print credentials, each with the values that are known."""
+    if not credentials:
+        screen.line("no credentials")
+    for credential in credentials:
+        values = [
+            ("token", credential.token),
+            ("client id", credential.client_id),
+            ("user name", credential.username),
+            ("password", credential.password),
+            ("certificate", credential.certificate),
+            ("endpoint", credential.endpoint),
+        ]
+        screen.fields([("credential", credential.type), *((name, value) for name, value in values if value is not None)])
+
+
+def join(device: bytes, credentials: bytes) -> bytes:
+    """Return the JSON of a device with its credentials in it, as it has when it is defined."""
+    document = api.decode(device, dict[str, msgspec.Raw])
+    items = api.decode(credentials, api.Page[msgspec.Raw]).items
+    return msgspec.json.encode({**document, "credentials": items})
+
+
+def _yes(truth: bool) -> str:
+    return "yes" if truth else "no"

@@ -1,0 +1,184 @@
+"""What each check that can refuse a request means for the operator, and what to do about it."""
+
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A sentence or two on what happened, and what mends it."""
+
+    meaning: str
+    remedy: str
+
+
+def explanation(check: str, detail: str) -> Explanation:
+    """Return what a check means; an unknown one speaks by the event's own detail, a known protocol by its fault."""
+    known = EXPLANATIONS.get(check)
+    if known is not None:
+        return known
+    protocol = _PROTOCOLS.get(check.partition(".")[0])
+    meaning = f"{protocol} {detail}".rstrip() if protocol else detail or f"The check {check} refused the request."
+    return Explanation(meaning, _ASK_FIRMWARE if protocol else "")
+
+
+_ASK_FIRMWARE: Final = "Compare what the firmware sends with the protocol's and the vendor's documents."
+_PROTOCOLS: Final = MappingProxyType(
+    {
+        "http": "The request broke a rule or a bound of HTTP here:",
+        "coap": "The datagram broke a rule or a bound of CoAP here:",
+        "mqtt": "The packet broke a rule or a bound of MQTT here:",
+    }
+)
+_CLAIM: Final = "The device was told only that key and secret are not known together, so that nobody can probe for keys."
+_LOGIN: Final = (
+    "Look the device up (firstlight device show NAME); give it what it should have, or firstlight device rotate NAME."
+)
+_RESEND: Final = "It may come again; if this goes on, slow the devices down or raise the bound named in firstlight check."
+
+EXPLANATIONS: Final = MappingProxyType(
+    {
+        "claim.empty": Explanation(
+            "The device sent an empty claim key or an empty secret.",
+            "Write the profile's key and secret into the firmware (firstlight profile show NAME shows the key).",
+        ),
+        "claim.key": Explanation(
+            f"No profile has the claim key that the device sent. {_CLAIM}",
+            "Compare the firmware's key with firstlight profile list; a deleted profile's key is gone for good.",
+        ),
+        "claim.secret": Explanation(
+            f"A profile has this claim key, but the secret is another. {_CLAIM}",
+            "Give the firmware the right secret; if nobody knows it any more, firstlight profile rotate NAME makes a new one."
+            " Many of these from one source may be someone guessing.",
+        ),
+        "profile.disabled": Explanation(
+            "Key and secret are right, but the profile is disabled and lets nobody in.",
+            "If that is not meant: firstlight profile change NAME --strategy create_new (or pre_provisioned).",
+        ),
+        "device.name_blank": Explanation(
+            "The device sent a name of nothing but white space.",
+            "Correct the name in the firmware, or leave it out to have one generated (create_new profiles).",
+        ),
+        "device.name_missing": Explanation(
+            "The profile lets in only devices that were defined before, and this one did not say its name.",
+            "Have the firmware send its name.",
+        ),
+        "device.name_length": Explanation(
+            "The device's name is longer than the registry takes.", "Shorten it to 255 characters in the firmware."
+        ),
+        "device.name_characters": Explanation(
+            "The device's name holds control characters or markup, which could harm whoever reads it in a list.",
+            "Correct the name in the firmware; if you do not know the device, someone may be trying things out.",
+        ),
+        "device.unknown": Explanation(
+            "Key and secret are right, but no device of this name was defined, and the profile lets in no other.",
+            "If the device is yours: firstlight device define NAME --profile P; then it may try again. Check the spelling too.",
+        ),
+        "device.exists": Explanation(
+            "A device of this name was created before, and the profile refuses who asks again.",
+            "If it is the same device without its credential: firstlight device delete NAME lets it start over, or"
+            " firstlight profile change P --reprovision same (or rotate) for all. If not, two devices share a name.",
+        ),
+        "device.already_provisioned": Explanation(
+            "The device was provisioned before, and the profile refuses who asks again.",
+            "If it lost its credential: firstlight device reset NAME lets it in once more, or"
+            " firstlight profile change P --reprovision same for all. If not, two devices share a name.",
+        ),
+        "device.other_profile": Explanation(
+            "A device of this name exists and belongs to another profile than the key that was sent.",
+            "Give the firmware the key of the device's own profile, or delete the device and let it come in by this one.",
+        ),
+        "device.disabled": Explanation("The device is disabled.", "If that is not meant: firstlight device enable NAME."),
+        "device.discarded": Explanation(
+            "The device was discarded.", "If it is to come back: firstlight device reset NAME lets it provision again."
+        ),
+        "device.lifecycle": Explanation(
+            "The device is not in a state from which this step is possible.",
+            "firstlight device show NAME shows its state; firstlight device reset NAME puts it back to defined.",
+        ),
+        "tenant.device_limit": Explanation(
+            "The tenant has as many devices as it may have.",
+            "Delete devices that are gone, or raise FIRSTLIGHT_DEVICE_LIMIT and restart the gateway.",
+        ),
+        "credential.taken": Explanation(
+            "The credential that the device proposed belongs to another device already.",
+            "Give every device a token, user name or certificate of its own; the name stays free for another try.",
+        ),
+        "credential.revoked": Explanation(
+            "The device would get its credential again, but all its credentials were revoked.",
+            "If it is to come back: firstlight device rotate NAME gives it a new one.",
+        ),
+        "credential.not_kept": Explanation(
+            "The device would get its credential again, but it was made when the profile did not keep credentials.",
+            "firstlight device rotate NAME makes one that is kept; from then on the profile can give it again.",
+        ),
+        "credential.mqtt_basic": Explanation(
+            "The device proposed MQTT credentials that cannot be looked up: a password alone, or a client id with a password.",
+            "Have the firmware send a user name too, or a client id without a password.",
+        ),
+        "credential.characters": Explanation(
+            "The credential that the device proposed holds a control character.", "Correct it in the firmware."
+        ),
+        "credential.empty": Explanation(
+            "The credential that the device proposed has an empty value where its type needs one.",
+            "Have the firmware send the value, or none at all to have a token generated.",
+        ),
+        "login.token": Explanation("No device has the access token that was presented.", _LOGIN),
+        "login.user": Explanation("No device has the MQTT user name or client id that was presented.", _LOGIN),
+        "login.password": Explanation(
+            "The MQTT user name or client id is a device's, but the password (or the other part) is not right.", _LOGIN
+        ),
+        "limit.source": Explanation(
+            "This source address made more attempts than FIRSTLIGHT_LIMIT_SOURCE allows.",
+            "Behind one NAT many devices share an address: raise the limit. Otherwise find out who is trying so often.",
+        ),
+        "limit.claim_key": Explanation(
+            "More attempts were made with this claim key than FIRSTLIGHT_LIMIT_CLAIM_KEY allows.",
+            "If a fleet starts all at once, raise the limit; the devices come again by themselves. If not, rotate the secret.",
+        ),
+        "limit.failures": Explanation(
+            "This source address presented wrong credentials more often than FIRSTLIGHT_LIMIT_FAILURES allows.",
+            "Look at the refusals before this one (firstlight event list --kind login.refused) and mend what they name.",
+        ),
+        "registry.conflict": Explanation(
+            "Other requests changed the same entries at the same moment, three times in a row; nothing was written.",
+            "Nothing to do: the device may try again. If it happens often, several devices share one name.",
+        ),
+        "requests.pending": Explanation("The gateway was busy and turned the request away; nothing was written.", _RESEND),
+        "keys.pending": Explanation(
+            "Too many passwords were waiting to be checked, which is slow on purpose; nothing was written.", _RESEND
+        ),
+        "request.path": Explanation(
+            "Nothing is served at the path that was asked for.",
+            "Compare the path in the firmware, case and leading slash too, and the dialects in FIRSTLIGHT_DIALECTS.",
+        ),
+        "request.method": Explanation(
+            "The path is right and the method is not.", "Have the firmware use one of the methods that the detail names."
+        ),
+        "body.empty": Explanation("The request had no body.", "Have the firmware send its JSON object."),
+        "body.unparsed": Explanation(
+            "The body is not what the dialect speaks.",
+            "Have the firmware send one JSON object in UTF-8; a body cut off by a small send buffer looks like this too.",
+        ),
+        "body.field": Explanation(
+            "A field of the body is missing or of the wrong kind; the detail names it.", "Correct the field in the firmware."
+        ),
+        "bearer.missing": Explanation(
+            "The operator API was asked without a token.",
+            "Send the header Authorization: Bearer TOKEN; firstlight token create NAME --role R makes tokens.",
+        ),
+        "bearer.unknown": Explanation(
+            "The operator API was asked with a token that does not exist, or no longer.",
+            "If it was you: firstlight token list shows which there are. Otherwise someone may be guessing.",
+        ),
+        "role": Explanation(
+            "The token is known, but its role does not allow what was asked.",
+            "Use a token of a wider role (firstlight token create --help lists them), if its bearer is to do this.",
+        ),
+        "internal": Explanation(
+            "The gateway itself failed at this request.",
+            "Search its log for this correlation id; there is the reason. Please report it.",
+        ),
+    }
+)

@@ -1,0 +1,133 @@
+"""`firstlight profile`: the rules that let devices in."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from adapters.commands import api
+from adapters.commands.parsing import add_group, add_operation
+from adapters.commands.secret_input import add_secret, read_secret
+from adapters.commands.show import Screen
+from core.model import Reprovision, Strategy
+
+if TYPE_CHECKING:
+    from adapters.commands.client import Gateway
+    from adapters.commands.parsing import Commands
+
+_STRATEGIES = [strategy.value for strategy in Strategy]
+_REPROVISIONS = [reprovision.value for reprovision in Reprovision]
+
+_CREATE_EPILOG = """\
+strategies:
+  create_new       any device that knows key and secret is created
+  pre_provisioned  only devices defined before (firstlight device define, import) get in
+  disabled         nobody gets in
+
+A device that asks again is refused (deny), given what it has (same) or given anew (rotate).
+Key and secret are generated unless given; the secret is shown once.
+
+examples:
+  firstlight profile create meters
+  firstlight profile create meters --strategy pre_provisioned --reprovision same
+  firstlight profile create meters --key meters-2026 --secret-file meters.secret
+"""
+
+
+def add(commands: "Commands") -> None:
+    """Declare the commands of this noun."""
+    group = add_group(commands, "profile", "the rules that let devices in")
+    create = add_operation(group, "create", _create, "make a profile and show its key and secret", _CREATE_EPILOG)
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--key", help="the key devices present (default: generated)")
+    add_secret(create, "secret", "the secret devices present")
+    _add_rules(create)
+    add_operation(group, "list", _list, "list all profiles")
+    for name, operation, summary in (
+        ("show", _show, "show one profile"),
+        ("disable", _disable, "let nobody in by a profile any more; devices it let in keep working"),
+        ("delete", _delete, "delete a profile that has no devices"),
+    ):
+        add_operation(group, name, operation, summary).add_argument("profile", metavar="NAME", help="name or id")
+    change = add_operation(group, "change", _change, "change a profile's rules")
+    change.add_argument("profile", metavar="NAME", help="name or id")
+    change.add_argument("--name", help="a new name")
+    _add_rules(change)
+    rotate = add_operation(group, "rotate", _rotate, "give a profile a new secret; the old one is dead at once")
+    rotate.add_argument("profile", metavar="NAME", help="name or id")
+    add_secret(rotate, "secret", "the new secret")
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strategy", choices=_STRATEGIES, help="who gets in (default when made: create_new)")
+    parser.add_argument("--reprovision", choices=_REPROVISIONS, help="what who asks again gets (default when made: deny)")
+    parser.add_argument("--option", action="append", metavar="NAME", help="switch a dialect's option on; may be repeated")
+
+
+async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    profile = api.NewProfile(
+        name=args.name,
+        strategy=args.strategy,
+        reprovision=args.reprovision,
+        provision_key=args.key,
+        provision_secret=read_secret(args, "secret"),
+        options=tuple(args.option or ()),
+    )
+    _present(await gateway.send("POST", "profiles", body=profile), screen)
+
+
+async def _list(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    bodies = [body async for page in gateway.pages("profiles") for body in page]
+    if screen.json:
+        screen.documents(bodies)
+        return
+    profiles = [api.decode(body, api.Profile) for body in bodies]
+    screen.table(
+        ("NAME", "STRATEGY", "REPROVISION", "KEY", "CREATED", "ID"),
+        [(each.name, each.strategy, each.reprovision, each.provision_key, each.created_at, each.id) for each in profiles],
+    )
+
+
+async def _show(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    _present(await gateway.get("profiles", args.profile), screen)
+
+
+async def _change(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    options = None if args.option is None else tuple(args.option)
+    change = api.ProfileChange(name=args.name, strategy=args.strategy, reprovision=args.reprovision, options=options)
+    _present(await gateway.send("PATCH", "profiles", args.profile, body=change), screen)
+
+
+async def _disable(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    change = api.ProfileChange(strategy=Strategy.DISABLED.value)
+    _present(await gateway.send("PATCH", "profiles", args.profile, body=change), screen)
+
+
+async def _rotate(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    secret = api.NewSecret(read_secret(args, "secret"))
+    _present(await gateway.send("POST", "profiles", args.profile, "rotate", body=secret), screen)
+
+
+async def _delete(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    await gateway.send("DELETE", "profiles", args.profile)
+    screen.done("profile", args.profile, "deleted")
+
+
+def _present(body: bytes, screen: Screen) -> None:
+    if screen.json:
+        screen.document(body)
+        return
+    profile = api.decode(body, api.Profile)
+    screen.fields(
+        [
+            ("name", profile.name),
+            ("strategy", profile.strategy),
+            ("reprovision", profile.reprovision),
+            ("options", ", ".join(profile.options)),
+            ("provision key", profile.provision_key),
+            *([("provision secret", profile.provision_secret)] if profile.provision_secret else []),
+            ("created", profile.created_at),
+            ("updated", profile.updated_at),
+            ("id", profile.id),
+        ]
+    )
+    if profile.provision_secret:
+        screen.remark("the secret is not shown again")

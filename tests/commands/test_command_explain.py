@@ -1,0 +1,89 @@
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.commands.explanations import EXPLANATIONS, explanation
+
+Run = Callable[..., Any]
+EVENT = {
+    "id": "e1",
+    "at": "2026-11-21T02:33:58.123Z",
+    "kind": "provision.refused",
+    "correlation": "c-1",
+    "protocol": "mqtt",
+    "dialect": "thingsboard",
+    "source": "192.0.2.7",
+    "device_name": "m[red]\x1b",
+    "check": "claim.secret",
+    "detail": "the claim key and its secret are not known",
+}
+CORE = Path(__file__).parents[2] / "core"
+
+
+def test_a_refusal_is_explained(gateway: Any, run: Run) -> None:
+    gateway.json("GET", "/v1/events", {"items": [EVENT], "next": None})
+    result = run("explain", "c-1")
+    assert result.status == 0
+    assert "check    claim.secret\n" in result.out
+    assert "device   m[red]\\x1b\n" in result.out
+    assert "meaning  A profile has this claim key, but the secret is another." in result.out
+    assert "to do    Give the firmware the right secret" in result.out
+    assert gateway.asked[0].query == {"correlation": "c-1", "limit": "1000"}
+
+
+def test_json_has_the_explanation_in_it(gateway: Any, run: Run) -> None:
+    granted = {"id": "e2", "at": "", "kind": "provision.succeeded"}
+    gateway.json("GET", "/v1/events", {"items": [EVENT, granted], "next": None})
+    first, second = run("explain", "c-1", "--json").json()
+    assert first == {**EVENT, "meaning": EXPLANATIONS["claim.secret"].meaning, "remedy": EXPLANATIONS["claim.secret"].remedy}
+    assert second == granted
+
+
+def test_what_was_granted_is_told_too(gateway: Any, run: Run) -> None:
+    granted = {**EVENT, "kind": "provision.succeeded", "check": "", "detail": "create"}
+    gateway.json("GET", "/v1/events", {"items": [granted], "next": None})
+    out = run("explain", "c-1").out
+    assert "what    provision.succeeded\n" in out
+    assert "meaning" not in out
+
+
+def test_an_unknown_id_is_a_failure(gateway: Any, run: Run) -> None:
+    gateway.json("GET", "/v1/events", {"items": [], "next": None})
+    result = run("explain", "nonsense")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("firstlight: nothing is known of nonsense: ")
+
+
+@pytest.mark.parametrize(
+    ("check", "detail", "meaning"),
+    [
+        ("of.tomorrow", "the moon is full", "the moon is full"),
+        ("of.tomorrow", "", "The check of.tomorrow refused the request."),
+        ("coap.block_gap", "a block is missing", "The datagram broke a rule or a bound of CoAP here: a block is missing"),
+        ("http.body_bytes", "", "The request broke a rule or a bound of HTTP here:"),
+    ],
+)
+def test_an_unknown_check_speaks_by_its_detail(check: str, detail: str, meaning: str) -> None:
+    assert explanation(check, detail).meaning == meaning
+
+
+def checks_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "check" and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+
+
+def test_every_check_of_the_core_that_a_device_can_fail_is_explained() -> None:
+    checks = {check for path in CORE.glob("*.py") for check in checks_of(path)}
+    assert checks
+    assert checks - {""} <= set(EXPLANATIONS)
+
+
+def test_explanations_are_sentences() -> None:
+    for known in EXPLANATIONS.values():
+        assert known.meaning[0].isupper()
+        assert known.meaning.endswith(".")
+        assert known.remedy.endswith((".", ")"))
