@@ -151,7 +151,8 @@ class Answering:
                 self._log_refused(refusal, inbound, context)
             else:
                 await self._record(refusal, inbound, context)
-            return _refuse(found.dialect, refusal, form, inbound)
+            outbound = _refuse(found.dialect, refusal, form, inbound)
+            return _with_methods(outbound, found.methods) if isinstance(found, Miss) and found.methods else outbound
 
     async def _within_time(
         self, work: Coroutine[Any, Any, Outbound], dialect: Dialect | None, inbound: Inbound, context: Context
@@ -206,6 +207,11 @@ def _missed(miss: Miss) -> NoReturn:
         allowed = ", ".join(miss.methods)
         raise Refusal(Reason.NOT_ALLOWED, f"this path takes {allowed}", check="request.method")
     raise Refusal(Reason.NOT_FOUND, "there is nothing at this path", check="request.path")
+
+
+def _with_methods(outbound: Outbound, methods: tuple[str, ...]) -> Outbound:
+    """Say which methods a path takes, where a protocol has a place for it (RFC 9110, section 15.5.6)."""
+    return msgspec.structs.replace(outbound, headers=(*outbound.headers, ("Allow", ", ".join(methods))))
 
 
 def _refuse(dialect: Dialect | None, refusal: Refusal, form: str, inbound: Inbound) -> Outbound:

@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 import structlog
-from core.operate import Operate
 
 from adapters import demo, keys, logs
 from adapters.answering import Answering
 from adapters.coap.server import CoapServer
-from adapters.config import Address, Config, SettingError
+from adapters.config import Config, SettingError
 from adapters.dialects import operator, thingsboard
 from adapters.exchange import Dialect
 from adapters.http.server import HttpServer, Page
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
 from adapters.mqtt.server import MqttServer
+from adapters.settings import Address
 from adapters.system import ScryptKeys, SystemClock, SystemEntropy
 from core.attestation import secret_row
 from core.audit import Audit
@@ -31,6 +31,7 @@ from core.issuer import Issuer
 from core.limits import Buckets
 from core.messages import ProvisionRequest, Report
 from core.model import DEFAULT_TENANT, Lookup
+from core.operate import Operate, Operation, bearer_lookup
 from core.ports import Changes, ProfilePage, Repository, TenantQuery
 from core.provision import Provision
 from core.report import TakeReport
@@ -142,7 +143,7 @@ class Running:
             {
                 ProvisionRequest: provision,
                 Report: TakeReport(authenticate),
-                operator.Operation: operate,
+                Operation: operate,
                 operator.DescribeApi: operator.describe,
             },
             authenticate,
@@ -154,7 +155,7 @@ class Running:
         )
 
     def _admin(self) -> Lookup:
-        return self.issuer.vault.lookup("operator token", self.secrets.admin_token.reveal())
+        return bearer_lookup(self.issuer.vault, self.secrets.admin_token)
 
     def _pages(self) -> dict[str, Callable[[], Coroutine[Any, Any, Page]]]:
         return {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._figures}

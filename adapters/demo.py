@@ -7,16 +7,17 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.config import Address, Config
+from adapters.config import Config
 from adapters.keys import ADMIN_TOKEN_FILE
+from adapters.settings import Address
 from core.attestation import secret_row
-from core.crypto.tokens import new_id, random_text
+from core.crypto.tokens import new_id
 from core.issuer import Issuer
 from core.model import DEFAULT_TENANT, Profile, ProfileId, Reprovision, Secret, Strategy
+from core.operate.values import draw_claim_text
 from core.ports import Changes, ProfilePage, ProfileQuery, Repository
 
 PROFILE = "demo"
-KEY_CHARACTERS = 20
 COAP_CLIENTS = ("coap-client", "coap-client-notls", "coap-client-openssl", "coap-client-gnutls")
 
 
@@ -41,14 +42,14 @@ async def ensure_profile(repository: Repository, issuer: Issuer) -> tuple[Profil
 async def _make_profile(repository: Repository, issuer: Issuer) -> tuple[Profile, Secret]:
     now = issuer.clock.now()
     identity = ProfileId(new_id(now, issuer.entropy))
-    secret = Secret(random_text(KEY_CHARACTERS, issuer.entropy))
+    secret = Secret(draw_claim_text(issuer.entropy))
     profile = Profile(
         id=identity,
         tenant=DEFAULT_TENANT,
         name=PROFILE,
         strategy=Strategy.CREATE_NEW,
         reprovision=Reprovision.SAME,  # whoever pastes a command twice sees the same device again
-        provision_key=random_text(KEY_CHARACTERS, issuer.entropy),
+        provision_key=draw_claim_text(issuer.entropy),
         provision_secret=issuer.vault.seal(secret, secret_row(identity)),
         created_at=now,
         updated_at=now,

@@ -54,9 +54,9 @@ class Router:
     def _at(self, inbound: Inbound) -> dict[str, Match] | None:
         """Return the routes at this path by method; the most literal template decides for its whole path."""
         literal = self._literal.get((inbound.carrier, inbound.guest, inbound.path))
-        if literal is not None:
+        if literal is not None and not inbound.segments:
             return literal
-        segments = inbound.path.split("/")
+        segments = inbound.segments or inbound.path.split("/")
         found: dict[str, Match] = {}
         for template in self._captured.get((inbound.carrier, inbound.guest, len(segments)), ()):
             params = template.capture(segments)

@@ -115,8 +115,6 @@ class Provision(msgspec.Struct, frozen=True):
         return value, await self.issuer.issue(value, device.id, keep=strategy.keeps_credentials(profile))
 
     def _repeat(self, device: Device, profile: Profile, credentials: tuple[Credential, ...]) -> Provisioned:
-        if not credentials:
-            raise Refusal(Reason.FORBIDDEN, "the device's credentials are revoked", check="credential.revoked")
         value = self.issuer.reveal(credentials[-1])
         if value is None:
             raise Refusal(Reason.CONFLICT, "the device's credential was given once and not kept", check="credential.not_kept")

@@ -55,8 +55,10 @@ def decide(name: str, credential_taken: bool, profile: Profile, known: ClaimSnap
     `credential_taken` says that another device has the credential this one proposes. Raises `Refusal` FORBIDDEN or CONFLICT.
     """
     if profile.strategy is Strategy.PRE_PROVISIONED:
-        return _decide_pre_provisioned(name, profile, known.device)
-    decision = _decide_new(name, known) if known.device is None else _decide_known(profile, known.device, "device.exists")
+        return _decide_pre_provisioned(name, profile, known)
+    decision = (
+        _decide_new(name, known) if known.device is None else _decide_known(profile, known.device, known, "device.exists")
+    )
     if credential_taken and not isinstance(decision, Repeat):
         raise Refusal(Reason.CONFLICT, "the credential is in use already", check="credential.taken")
     return decision
@@ -73,21 +75,24 @@ def _decide_new(name: str, known: ClaimSnapshot) -> Decision:
     return Create()
 
 
-def _decide_pre_provisioned(name: str, profile: Profile, device: Device | None) -> Decision:
+def _decide_pre_provisioned(name: str, profile: Profile, known: ClaimSnapshot) -> Decision:
+    device = known.device
     if not name:
         raise Refusal(Reason.FORBIDDEN, "the device did not give its name", check="device.name_missing")
     if device is None:
         raise Refusal(Reason.FORBIDDEN, "no device of this name is expected", check="device.unknown")
     if device.state is DeviceState.DEFINED:
         _require_usable(profile, device)
+        _require_credentials(known)
         return Activate(device)
-    return _decide_known(profile, device, "device.already_provisioned")
+    return _decide_known(profile, device, known, "device.already_provisioned")
 
 
-def _decide_known(profile: Profile, device: Device, denied: str) -> Decision:
+def _decide_known(profile: Profile, device: Device, known: ClaimSnapshot, denied: str) -> Decision:
     _require_usable(profile, device)
     if profile.reprovision is Reprovision.DENY:
         raise Refusal(Reason.CONFLICT, "the device has been provisioned already", check=denied)
+    _require_credentials(known)
     return Repeat(device) if profile.reprovision is Reprovision.SAME else Rotate(device)
 
 
@@ -98,6 +103,12 @@ def _require_usable(profile: Profile, device: Device) -> None:
         raise Refusal(Reason.FORBIDDEN, "the device is disabled", check="device.disabled")
     if device.state is DeviceState.DISCARDED:
         raise Refusal(Reason.FORBIDDEN, "the device is discarded", check="device.discarded")
+
+
+def _require_credentials(known: ClaimSnapshot) -> None:
+    """Keep a device out whose credentials an operator has revoked: no policy undoes that."""
+    if not known.credentials:
+        raise Refusal(Reason.FORBIDDEN, "the device's credentials are revoked", check="credential.revoked")
 
 
 def require_writable(name: str) -> None:

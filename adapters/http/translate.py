@@ -1,5 +1,6 @@
 """HTTP's words for neutral ones: one status for every outcome (RFC 9110, RFC 6585)."""
 
+import re
 from collections.abc import Mapping
 from math import ceil
 from types import MappingProxyType
@@ -32,6 +33,7 @@ STATUS: Mapping[Outcome, int] = MappingProxyType(
     }
 )
 QUERY_FIELDS = 64
+_ESCAPED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
@@ -42,6 +44,7 @@ def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
         method=request.method,
         path=unquote(raw_path),
         peer=peer,
+        segments=tuple(map(unquote, raw_path.split("/"))) if _ESCAPED_SLASH.search(raw_path) else (),
         query=_query(raw_query),
         headers={name.lower(): value for name, value in request.headers.items()},
         content_type=request.headers.get("Content-Type"),

@@ -1,20 +1,35 @@
 """Random texts and identifiers, drawn from the entropy port."""
 
+from typing import Final
+
 from core.ports import Entropy
 
-ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_FAIR = 256 - 256 % len(ALPHABET)
-_TABLE = bytes(ALPHABET[byte % len(ALPHABET)] for byte in range(256))
-_UNFAIR = bytes(range(_FAIR, 256))
 _VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}  # the two high bits say: RFC 9562
 
 
+class Alphabet:
+    """The characters of a random text, each equally likely: a byte that would favour some of them is drawn again."""
+
+    def __init__(self, characters: str) -> None:
+        fair = 256 - 256 % len(characters)
+        self._table = bytes(ord(characters[byte % len(characters)]) for byte in range(256))
+        self._unfair = bytes(range(fair, 256))
+
+    def draw(self, length: int, entropy: Entropy) -> str:
+        """Draw a text of this length."""
+        text = b""
+        while len(text) < length:
+            text += entropy.draw(length + 8).translate(self._table, self._unfair)
+        return text[:length].decode("ascii")
+
+
+LETTERS_AND_DIGITS: Final = Alphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")  # 5.95 bits each
+LOWER_AND_DIGITS: Final = Alphabet("abcdefghijklmnopqrstuvwxyz0123456789")  # 5.17 bits each
+
+
 def random_text(length: int, entropy: Entropy) -> str:
-    """Return `length` characters of `[A-Za-z0-9]`, each equally likely (5.95 bits each)."""
-    text = b""
-    while len(text) < length:
-        text += entropy.draw(length + 8).translate(_TABLE, _UNFAIR)
-    return text[:length].decode("ascii")
+    """Return random characters of `[A-Za-z0-9]`."""
+    return LETTERS_AND_DIGITS.draw(length, entropy)
 
 
 def new_id(now: int, entropy: Entropy) -> str:

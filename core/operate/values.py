@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from core import credentials, strategy
-from core.crypto.tokens import random_text
+from core.crypto.tokens import LOWER_AND_DIGITS, random_text
 from core.errors import Reason, Refusal
 from core.issuer import TOKEN_CHARACTERS, Issuer
 from core.messages import AccessToken, Certificate, CredentialValue, Lwm2m, MqttBasic
@@ -25,19 +25,12 @@ CERTIFICATE_CHARACTERS = 16_384
 METADATA_BYTES = 16_384
 METADATA_LEVELS = 16
 
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_DRAWN_BYTES = 32  # 256 bits over 36 ** 20 values: the remainder is even to one part in 2 ** 152
 _BEGIN = "-----BEGIN "
 
 
 def draw_claim_text(entropy: Entropy) -> str:
     """Draw a claim key or secret: 20 characters of `[a-z0-9]` (103 bits), as ThingsBoard makes them."""
-    number = int.from_bytes(entropy.draw(_DRAWN_BYTES), "big")
-    text = ""
-    for _ in range(CLAIM_CHARACTERS):
-        number, digit = divmod(number, len(_DIGITS))
-        text += _DIGITS[digit]
-    return text
+    return LOWER_AND_DIGITS.draw(CLAIM_CHARACTERS, entropy)
 
 
 def require_label(text: str, what: str) -> str:
