@@ -1,0 +1,183 @@
+"""Queries by key, answered by an SQLite connection on the connection's thread: all waiting ones of a kind by one statement."""
+
+# ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+
+from core.model import Credential, Device, DeviceId, Lookup, OperatorToken, Profile, ProfileId, Tenant, TenantId
+from core.ports import (
+    ClaimQuery,
+    ClaimSnapshot,
+    DeviceNamesQuery,
+    DeviceQuery,
+    DeviceSnapshot,
+    LoginQuery,
+    LoginSnapshot,
+    ProfileQuery,
+    TenantQuery,
+    TokenQuery,
+)
+from storage import rows
+from storage.statements import Grouped
+
+# CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
+PROFILES_BY_KEY = Grouped(
+    f"""WITH asked (provision_key) AS (VALUES {{rows}}) SELECT {rows.PROFILE}, {rows.TENANT} FROM asked
+    CROSS JOIN profile ON profile.provision_key = asked.provision_key CROSS JOIN tenant ON tenant.id = profile.tenant""",
+    width=1,
+)
+PROFILES_BY_ID = Grouped(
+    f"WITH asked (id) AS (VALUES {{rows}}) SELECT {rows.PROFILE} FROM asked CROSS JOIN profile ON profile.id = asked.id",
+    width=1,
+)
+DEVICES_BY_NAME = Grouped(
+    f"""WITH asked (tenant, name) AS (VALUES {{rows}}) SELECT {rows.DEVICE} FROM asked
+    CROSS JOIN device ON device.tenant = asked.tenant AND device.name = asked.name""",
+    width=2,
+)
+CREDENTIALS_BY_DEVICE = Grouped(
+    f"""WITH asked (device) AS (VALUES {{rows}}) SELECT {rows.CREDENTIAL} FROM asked
+    CROSS JOIN credential ON credential.device = asked.device""",
+    width=1,
+)
+LOOKUPS_TAKEN = Grouped(
+    """WITH asked (lookup) AS (VALUES {rows}) SELECT credential.lookup, credential.id FROM asked
+    CROSS JOIN credential ON credential.lookup = asked.lookup""",
+    width=1,
+)
+LOGINS = Grouped(
+    f"""WITH asked (lookup) AS (VALUES {{rows}}) SELECT {rows.CREDENTIAL}, {rows.DEVICE} FROM asked
+    CROSS JOIN credential ON credential.lookup = asked.lookup CROSS JOIN device ON device.id = credential.device""",
+    width=1,
+)
+DEVICE = f"SELECT {rows.DEVICE} FROM device WHERE id = ? AND tenant = ?"
+TENANT = f"SELECT {rows.TENANT} FROM tenant WHERE id = ?"
+PROFILE_BY_ID = f"SELECT {rows.PROFILE} FROM profile WHERE id = ? AND tenant = ?"
+PROFILE_BY_NAME = f"SELECT {rows.PROFILE} FROM profile WHERE tenant = ? AND name = ?"
+TOKEN = f"SELECT {rows.TOKEN} FROM token WHERE lookup = ?"
+
+_CREDENTIAL_COLUMNS = rows.CREDENTIAL.count(",") + 1
+_PROFILE_COLUMNS = rows.PROFILE.count(",") + 1
+
+
+def claims(connection: sqlite3.Connection, queries: Sequence[ClaimQuery]) -> list[ClaimSnapshot]:
+    """Answer claims, each from the same moment."""
+    profiles = _profiles_by_key(connection, {query.provision_key for query in queries})
+    names = {
+        (profiles[query.provision_key][0].tenant, query.device_name) for query in queries if query.provision_key in profiles
+    }
+    devices = devices_by_name(connection, [name for name in names if name[1]])
+    credentials = credentials_by_device(connection, [device.id for device in devices.values()])
+    taken = lookups_taken(connection, {query.lookup for query in queries if query.lookup is not None})
+    return [_claim(query, profiles, devices, credentials, taken.keys()) for query in queries]
+
+
+def _claim(
+    query: ClaimQuery,
+    profiles: dict[str, tuple[Profile, Tenant]],
+    devices: dict[tuple[str, str], Device],
+    credentials: dict[DeviceId, tuple[Credential, ...]],
+    taken: Collection[Lookup],
+) -> ClaimSnapshot:
+    lookup_taken = query.lookup is not None and query.lookup in taken
+    profile, tenant = profiles.get(query.provision_key, (None, None))
+    if profile is None:
+        return ClaimSnapshot(lookup_taken=lookup_taken)
+    device = devices.get((profile.tenant, query.device_name))
+    held = credentials[device.id] if device is not None else ()
+    return ClaimSnapshot(tenant=tenant, profile=profile, device=device, credentials=held, lookup_taken=lookup_taken)
+
+
+def logins(connection: sqlite3.Connection, queries: Sequence[LoginQuery]) -> list[tuple[LoginSnapshot | None, ...]]:
+    """Answer logins, each from the same moment."""
+    asked = {lookup for query in queries for lookup in query.lookups}
+    found = [
+        (rows.credential(row), rows.device(row[_CREDENTIAL_COLUMNS:]))
+        for row in LOGINS.run(connection, [(lookup,) for lookup in asked])
+    ]
+    profiles = _profiles_by_id(connection, {device.profile for _, device in found})
+    snapshots = {
+        credential.lookup: LoginSnapshot(credential=credential, device=device, profile=profiles[device.profile])
+        for credential, device in found
+    }
+    return [tuple(snapshots.get(lookup) for lookup in query.lookups) for query in queries]
+
+
+def device(connection: sqlite3.Connection, query: DeviceQuery) -> DeviceSnapshot | None:
+    """Answer for one device."""
+    row = connection.execute(DEVICE, (query.id, query.tenant)).fetchone()
+    return None if row is None else _snapshots(connection, [rows.device(row)])[0]
+
+
+def devices_named(connection: sqlite3.Connection, query: DeviceNamesQuery) -> tuple[DeviceSnapshot | None, ...]:
+    """Answer for devices by name, in the order of the names."""
+    devices = devices_by_name(connection, [(query.tenant, name) for name in dict.fromkeys(query.names)])
+    snapshots = {snapshot.device.name: snapshot for snapshot in _snapshots(connection, list(devices.values()))}
+    return tuple(snapshots.get(name) for name in query.names)
+
+
+def tenant(connection: sqlite3.Connection, query: TenantQuery) -> Tenant | None:
+    """Answer for one tenant."""
+    return stored_tenant(connection, query.id)
+
+
+def profile(connection: sqlite3.Connection, query: ProfileQuery) -> Profile | None:
+    """Answer for one profile: by id, else by name."""
+    row = connection.execute(PROFILE_BY_ID, (query.id_or_name, query.tenant)).fetchone()
+    if row is None:
+        row = connection.execute(PROFILE_BY_NAME, (query.tenant, query.id_or_name)).fetchone()
+    return None if row is None else rows.profile(row)
+
+
+def token(connection: sqlite3.Connection, query: TokenQuery) -> OperatorToken | None:
+    """Answer for one operator token."""
+    row = connection.execute(TOKEN, (query.lookup,)).fetchone()
+    return None if row is None else rows.token(row)
+
+
+def stored_tenant(connection: sqlite3.Connection, tenant: TenantId) -> Tenant | None:
+    """Return a tenant."""
+    row = connection.execute(TENANT, (tenant,)).fetchone()
+    return None if row is None else rows.tenant(row)
+
+
+def devices_by_name(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Device]:
+    """Return the devices of distinct pairs of tenant and name."""
+    devices = map(rows.device, DEVICES_BY_NAME.run(connection, names))
+    return {(device.tenant, device.name): device for device in devices}
+
+
+def credentials_by_device(
+    connection: sqlite3.Connection, devices: Sequence[DeviceId]
+) -> dict[DeviceId, tuple[Credential, ...]]:
+    """Return the credentials of distinct devices, oldest first."""
+    found: dict[DeviceId, list[Credential]] = {device: [] for device in devices}
+    for row in CREDENTIALS_BY_DEVICE.run(connection, [(device,) for device in devices]):
+        found[row[1]].append(rows.credential(row))
+    return {device: tuple(sorted(held, key=lambda credential: credential.id)) for device, held in found.items()}
+
+
+def lookups_taken(connection: sqlite3.Connection, lookups: Iterable[Lookup]) -> dict[Lookup, str]:
+    """Return those of distinct lookups that a credential holds, with the credential's id."""
+    return dict(LOOKUPS_TAKEN.run(connection, [(lookup,) for lookup in lookups]))
+
+
+def _profiles_by_key(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, tuple[Profile, Tenant]]:
+    found = PROFILES_BY_KEY.run(connection, [(key,) for key in keys])
+    pairs = [(rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:])) for row in found]
+    return {profile.provision_key: (profile, tenant) for profile, tenant in pairs}
+
+
+def _profiles_by_id(connection: sqlite3.Connection, ids: Iterable[ProfileId]) -> dict[ProfileId, Profile]:
+    profiles = map(rows.profile, PROFILES_BY_ID.run(connection, [(profile,) for profile in ids]))
+    return {profile.id: profile for profile in profiles}
+
+
+def _snapshots(connection: sqlite3.Connection, devices: Sequence[Device]) -> list[DeviceSnapshot]:
+    profiles = _profiles_by_id(connection, {device.profile for device in devices})
+    credentials = credentials_by_device(connection, [device.id for device in devices])
+    return [
+        DeviceSnapshot(device=device, profile=profiles[device.profile], credentials=credentials[device.id])
+        for device in devices
+    ]

@@ -1,0 +1,18 @@
+"""How much a store does for one caller at most."""
+
+PAGE = 10_000
+"""Rows of one page."""
+
+PRUNED_AT_ONCE = 2_000
+"""Events forgotten by one call: more would keep the commits behind it waiting."""
+
+GROUP = 256
+"""Requests served by one transaction."""
+
+QUEUE = 10_000
+"""Requests that may wait for their turn, readers and writers each."""
+
+
+def page_size(limit: int) -> int:
+    """Return the rows to read for a page of `limit`: not less than none, not more than `PAGE`."""
+    return min(max(limit, 0), PAGE)

@@ -1,0 +1,233 @@
+"""What must hold before a set of changes is written, said once for every store."""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from core.errors import Guard
+from core.model import Credential, Device, DeviceId, Event, OperatorToken, Profile, ProfileId, Tenant, TenantId
+from core.ports import Changes, Entity
+
+Kind = type[Tenant] | type[Profile] | type[Device] | type[Credential] | type[OperatorToken]
+
+Key = tuple[Kind, str]
+"""An entity by kind and id: ids of different kinds may be alike."""
+
+
+class Unique(NamedTuple):
+    """A value that one entity at most may hold: what it is unique as, and the value."""
+
+    trait: str
+    value: tuple[str, str] | str | bytes
+
+
+GUARDS = {
+    "device_name": Guard.DEVICE_NAME,
+    "credential_lookup": Guard.CREDENTIAL_LOOKUP,
+    "profile_name": Guard.PROFILE_NAME,
+    "profile_key": Guard.PROVISION_KEY,
+    "token_name": Guard.TOKEN_NAME,
+    # No guard of its own: a token's lookup is a keyed digest of a drawn secret, as a credential's is.
+    "token_lookup": Guard.CREDENTIAL_LOOKUP,
+}
+
+
+class Present(Protocol):
+    """What a store holds at the moment of a commit, as far as additions ask for it."""
+
+    def has(self, key: Key) -> bool:
+        """Tell whether an entity is stored."""
+        ...
+
+    def has_event(self, event: Event) -> bool:
+        """Tell whether an event of this id is stored."""
+        ...
+
+    def holder(self, unique: Unique) -> str | None:
+        """Return the id of the entity that holds a unique value."""
+        ...
+
+    def tenant(self, tenant: TenantId) -> Tenant | None:
+        """Return a tenant with its number of devices."""
+        ...
+
+    def tenant_of(self, profile: ProfileId) -> TenantId | None:
+        """Return the tenant of a profile."""
+        ...
+
+
+class Stored(Present, Protocol):
+    """What a store holds at the moment of a commit."""
+
+    def entity(self, key: Key) -> Entity | None:
+        """Return an entity as it is stored."""
+        ...
+
+    def credentials(self, device: DeviceId) -> Iterable[Credential]:
+        """Return the credentials of a device."""
+        ...
+
+    def dependants(self, key: Key, limit: int) -> Iterable[Key]:
+        """Return at most `limit` of each kind of the entities that point at a profile, or those of a tenant."""
+        ...
+
+
+def examine(changes: Changes, stored: Stored) -> Guard | None:
+    """Return the first guard that would fail, None where all of the changes may be written.
+
+    Versions come first, then references, unique values and the tenants' limits. An insertion under an id that is taken is
+    reported as a version too, last of all: ids are drawn, so it never happens to those who draw them.
+    """
+    if not _versions_hold(changes, stored):
+        return Guard.VERSION
+    gone = _gone(changes, stored)
+    if not (_unused(changes, gone, stored) and _unmoved(changes, stored) and _anchors_hold(changes, gone, stored)):
+        return Guard.REFERENCE
+    for unique in _taken(changes, gone, stored):
+        return GUARDS[unique.trait]
+    return _last_of_all(changes, gone, stored)
+
+
+def examine_additions(changes: Changes, present: Present) -> Guard | None:
+    """Do what `examine` does for changes that neither replace nor delete."""
+    if not _anchors_hold(changes, (), present):
+        return Guard.REFERENCE
+    for unique in _taken_by(changes.insert, {}, present):
+        return GUARDS[unique.trait]
+    return _last_of_all(changes, (), present)
+
+
+def uniques(entity: Entity) -> tuple[Unique, ...]:
+    """Return the unique values that an entity holds."""
+    if isinstance(entity, Device):
+        return (Unique("device_name", (entity.tenant, entity.name)),)
+    if isinstance(entity, Credential):
+        return (Unique("credential_lookup", entity.lookup),)
+    if isinstance(entity, Profile):
+        return (Unique("profile_name", (entity.tenant, entity.name)), Unique("profile_key", entity.provision_key))
+    if isinstance(entity, OperatorToken):
+        return (Unique("token_name", (entity.tenant, entity.name)), Unique("token_lookup", entity.lookup))
+    return ()
+
+
+def device_balance(changes: Changes) -> dict[TenantId, int]:
+    """Return by how much the changes alter each tenant's number of devices."""
+    balance: dict[TenantId, int] = {}
+    for entity in changes.insert:
+        if isinstance(entity, Device):
+            balance[entity.tenant] = balance.get(entity.tenant, 0) + 1
+    for deletion in changes.delete:
+        if isinstance(deletion.entity, Device):
+            balance[deletion.entity.tenant] = balance.get(deletion.entity.tenant, 0) - 1
+    return balance
+
+
+def key_of(entity: Entity) -> Key:
+    """Return an entity's kind and id."""
+    return type(entity), entity.id
+
+
+def _gone(changes: Changes, stored: Stored) -> set[Key]:
+    gone = {key_of(deletion.entity) for deletion in changes.delete}
+    for deletion in changes.delete:
+        if isinstance(deletion.entity, Device):
+            gone.update(key_of(credential) for credential in stored.credentials(deletion.entity.id))
+    return gone
+
+
+def _versions_hold(changes: Changes, stored: Stored) -> bool:
+    expected = [(key_of(deletion.entity), deletion.entity.version) for deletion in changes.delete]
+    expected += [(key_of(entity), entity.version - 1) for entity in changes.replace]
+    if len({key for key, _ in expected}) != len(expected):
+        return False  # the second change of an entity no longer finds what was read
+    for key, version in expected:
+        entity = stored.entity(key)
+        if entity is None or entity.version != version:
+            return False
+    return True
+
+
+def _unused(changes: Changes, gone: set[Key], stored: Stored) -> bool:
+    """Tell whether nothing is left that points at what goes."""
+    holding = [deletion.entity for deletion in changes.delete if isinstance(deletion.entity, Tenant | Profile)]
+    return all(key in gone for entity in holding for key in stored.dependants(key_of(entity), len(gone) + 1))
+
+
+def _unmoved(changes: Changes, stored: Stored) -> bool:
+    """Tell whether each replacement stays with its tenant or device: moving would leave behind what points at it."""
+    return all(_owner(entity) == _owner(stored.entity(key_of(entity))) for entity in changes.replace)
+
+
+def _owner(entity: Entity | None) -> str | None:
+    if isinstance(entity, Credential):
+        return entity.device
+    return None if entity is None or isinstance(entity, Tenant) else entity.tenant
+
+
+def _anchors_hold(changes: Changes, gone: Collection[Key], present: Present) -> bool:
+    new = {key_of(entity): entity for entity in changes.insert}
+    return all(_anchored(entity, gone, new, present) for entity in (*changes.replace, *changes.insert))
+
+
+def _anchored(entity: Entity, gone: Collection[Key], new: dict[Key, Entity], present: Present) -> bool:
+    if isinstance(entity, Tenant):
+        return True
+    key: Key
+    if isinstance(entity, Device):
+        key = (Profile, entity.profile)
+        profile = new.get(key)
+        if isinstance(profile, Profile):
+            return profile.tenant == entity.tenant
+        return key not in gone and present.tenant_of(entity.profile) == entity.tenant
+    key = (Device, entity.device) if isinstance(entity, Credential) else (Tenant, entity.tenant)
+    return key in new or (key not in gone and present.has(key))
+
+
+def _taken(changes: Changes, gone: set[Key], stored: Stored) -> Iterator[Unique]:
+    """Yield the unique values that the changes ask for while another entity holds them.
+
+    Each operation meets what the ones before it left: deletions free values, a replacement frees its former ones.
+    """
+    held: dict[Unique, str | None] = {}
+    for key in gone:
+        held.update(_freed(key, stored))
+    for entity in changes.replace:
+        held.update(_freed(key_of(entity), stored))
+        yield from _taken_by((entity,), held, stored)
+    yield from _taken_by(changes.insert, held, stored)
+
+
+def _freed(key: Key, stored: Stored) -> dict[Unique, str | None]:
+    before = stored.entity(key)
+    return dict.fromkeys(uniques(before)) if before is not None else {}
+
+
+def _taken_by(entities: Iterable[Entity], held: dict[Unique, str | None], present: Present) -> Iterator[Unique]:
+    for entity in entities:
+        for unique in uniques(entity):
+            if (held[unique] if unique in held else present.holder(unique)) is not None:
+                yield unique
+            held[unique] = entity.id
+
+
+def _last_of_all(changes: Changes, gone: Collection[Key], present: Present) -> Guard | None:
+    if not all(_room(tenant, growth, changes, present) for tenant, growth in device_balance(changes).items()):
+        return Guard.DEVICE_LIMIT
+    return None if _ids_free(changes, gone, present) else Guard.VERSION
+
+
+def _room(tenant: TenantId, growth: int, changes: Changes, present: Present) -> bool:
+    before = present.tenant(tenant)
+    devices, limit = (before.devices, before.device_limit) if before is not None else (0, None)
+    for entity in (*changes.replace, *changes.insert):
+        if isinstance(entity, Tenant) and entity.id == tenant:
+            limit = entity.device_limit
+    return growth <= 0 or limit is None or devices + growth <= limit
+
+
+def _ids_free(changes: Changes, gone: Collection[Key], present: Present) -> bool:
+    keys = {key_of(entity) for entity in changes.insert}
+    events = {(event.tenant, event.id) for event in changes.events}
+    if len(keys) != len(changes.insert) or len(events) != len(changes.events):
+        return False
+    taken = any(key not in gone and present.has(key) for key in keys)
+    return not taken and not any(present.has_event(event) for event in changes.events)

@@ -1,0 +1,84 @@
+"""Groups of queries answered by an SQLite connection, on the connection's thread."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from core.ports import (
+    ClaimQuery,
+    DeviceNamesQuery,
+    DevicePage,
+    DeviceQuery,
+    EventPage,
+    LoginQuery,
+    ProfilePage,
+    ProfileQuery,
+    Query,
+    TenantQuery,
+    TokenPage,
+    TokenQuery,
+)
+from storage import answers, faults, pages
+
+R = TypeVar("R")
+
+TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[Any]]] = {
+    ClaimQuery: answers.claims,
+    LoginQuery: answers.logins,
+}
+"""What devices ask, in large numbers: all queries of a kind at once."""
+
+EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
+    DeviceQuery: answers.device,
+    DeviceNamesQuery: answers.devices_named,
+    DevicePage: pages.devices,
+    TenantQuery: answers.tenant,
+    ProfileQuery: answers.profile,
+    ProfilePage: pages.profiles,
+    TokenQuery: answers.token,
+    TokenPage: pages.tokens,
+    EventPage: pages.events,
+}
+"""What operators ask: one by one."""
+
+
+def answer_together(connection: sqlite3.Connection, queries: Sequence[Query[Any]]) -> list[Any]:
+    """Answer a group; where one of the queries cannot be put to the database, each on its own."""
+    try:
+        return snapshot(connection, lambda: _by_kind(connection, queries))
+    except Exception as error:
+        if faults.breaks_all(error) or len(queries) == 1:
+            return [faults.outcome(error) for _ in queries]
+        return [answer for query in queries for answer in answer_together(connection, [query])]
+
+
+def answer_each(connection: sqlite3.Connection, queries: Sequence[Query[Any]]) -> list[Any]:
+    """Answer queries one after the other."""
+    return [_one(connection, query) for query in queries]
+
+
+def snapshot(connection: sqlite3.Connection, work: Callable[[], R]) -> R:
+    """Do work that reads, all of it from the same moment."""
+    connection.execute("BEGIN")
+    try:
+        return work()
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _by_kind(connection: sqlite3.Connection, queries: Sequence[Query[Any]]) -> list[Any]:
+    found: list[Any] = [None] * len(queries)
+    for kind, answer in TOGETHER.items():
+        places = [place for place, query in enumerate(queries) if type(query) is kind]
+        if places:
+            for place, result in zip(places, answer(connection, [queries[place] for place in places]), strict=True):
+                found[place] = result
+    return found
+
+
+def _one(connection: sqlite3.Connection, query: Query[Any]) -> Any:
+    try:
+        return snapshot(connection, lambda: EACH[type(query)](connection, query))
+    except Exception as error:
+        return faults.outcome(error)

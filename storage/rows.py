@@ -1,0 +1,199 @@
+"""Entities as rows of a database and back."""
+
+from typing import Any
+
+import msgspec
+
+from core.model import (
+    Credential,
+    CredentialKind,
+    Device,
+    DeviceState,
+    Event,
+    EventKind,
+    OperatorToken,
+    Profile,
+    Reprovision,
+    Role,
+    Strategy,
+    Tenant,
+)
+
+Row = tuple[Any, ...]
+"""What a driver takes and gives: texts, bytes, whole numbers and None."""
+
+# Columns in the order in which the functions below take and give them, each under its table's name so that joins may use them.
+TENANT = "tenant.id, tenant.name, tenant.device_limit, tenant.devices, tenant.created_at, tenant.version"
+PROFILE = (
+    "profile.id, profile.tenant, profile.name, profile.strategy, profile.reprovision, profile.provision_key, "
+    "profile.provision_secret, profile.options, profile.created_at, profile.updated_at, profile.version"
+)
+DEVICE = (
+    "device.id, device.tenant, device.profile, device.name, device.state, device.enabled, device.metadata, "
+    "device.created_at, device.updated_at, device.version"
+)
+CREDENTIAL = (
+    "credential.id, credential.device, credential.kind, credential.lookup, credential.verifier, credential.sealed, "
+    "credential.created_at, credential.version"
+)
+TOKEN = "token.id, token.tenant, token.name, token.role, token.lookup, token.created_at, token.version"  # noqa: S105 - columns
+EVENT = (
+    "event.id, event.tenant, event.at, event.kind, event.correlation, event.protocol, event.dialect, event.source, "
+    'event.actor, event.profile, event.device, event.device_name, event."check", event.detail'
+)
+
+
+def tenant_row(tenant: Tenant) -> Row:
+    """Return a tenant's row; the store counts its devices itself, from 0."""
+    return tenant.id, tenant.name, tenant.device_limit, 0, tenant.created_at, tenant.version
+
+
+def tenant(row: Row) -> Tenant:
+    """Return the tenant of a row."""
+    return Tenant(id=row[0], name=row[1], device_limit=row[2], devices=row[3], created_at=row[4], version=row[5])
+
+
+def profile_row(profile: Profile) -> Row:
+    """Return a profile's row."""
+    return (
+        profile.id,
+        profile.tenant,
+        profile.name,
+        profile.strategy.value,
+        profile.reprovision.value,
+        profile.provision_key,
+        profile.provision_secret,
+        msgspec.json.encode(profile.options).decode(),
+        profile.created_at,
+        profile.updated_at,
+        profile.version,
+    )
+
+
+def profile(row: Row) -> Profile:
+    """Return the profile of a row."""
+    return Profile(
+        id=row[0],
+        tenant=row[1],
+        name=row[2],
+        strategy=Strategy(row[3]),
+        reprovision=Reprovision(row[4]),
+        provision_key=row[5],
+        provision_secret=row[6],
+        options=msgspec.json.decode(row[7], type=tuple[str, ...]),
+        created_at=row[8],
+        updated_at=row[9],
+        version=row[10],
+    )
+
+
+def device_row(device: Device) -> Row:
+    """Return a device's row."""
+    return (
+        device.id,
+        device.tenant,
+        device.profile,
+        device.name,
+        device.state.value,
+        int(device.enabled),
+        msgspec.json.encode(device.metadata).decode() if device.metadata else None,
+        device.created_at,
+        device.updated_at,
+        device.version,
+    )
+
+
+def device(row: Row) -> Device:
+    """Return the device of a row."""
+    return Device(
+        id=row[0],
+        tenant=row[1],
+        profile=row[2],
+        name=row[3],
+        state=DeviceState(row[4]),
+        enabled=bool(row[5]),
+        metadata=msgspec.json.decode(row[6]) if row[6] is not None else {},
+        created_at=row[7],
+        updated_at=row[8],
+        version=row[9],
+    )
+
+
+def credential_row(credential: Credential) -> Row:
+    """Return a credential's row."""
+    return (
+        credential.id,
+        credential.device,
+        credential.kind.value,
+        credential.lookup,
+        credential.verifier,
+        credential.sealed,
+        credential.created_at,
+        credential.version,
+    )
+
+
+def credential(row: Row) -> Credential:
+    """Return the credential of a row."""
+    return Credential(
+        id=row[0],
+        device=row[1],
+        kind=CredentialKind(row[2]),
+        lookup=row[3],
+        verifier=row[4],
+        sealed=row[5],
+        created_at=row[6],
+        version=row[7],
+    )
+
+
+def token_row(token: OperatorToken) -> Row:
+    """Return an operator token's row."""
+    return token.id, token.tenant, token.name, token.role.value, token.lookup, token.created_at, token.version
+
+
+def token(row: Row) -> OperatorToken:
+    """Return the operator token of a row."""
+    return OperatorToken(
+        id=row[0], tenant=row[1], name=row[2], role=Role(row[3]), lookup=row[4], created_at=row[5], version=row[6]
+    )
+
+
+def event_row(event: Event) -> Row:
+    """Return an event's row, without the number that the store gives it."""
+    return (
+        event.id,
+        event.tenant,
+        event.at,
+        event.kind.value,
+        event.correlation,
+        event.protocol,
+        event.dialect,
+        event.source,
+        event.actor,
+        event.profile,
+        event.device,
+        event.device_name,
+        event.check,
+        event.detail,
+    )
+
+
+def event(row: Row) -> Event:
+    """Return the event of a row."""
+    return Event(
+        id=row[0],
+        tenant=row[1],
+        at=row[2],
+        kind=EventKind(row[3]),
+        correlation=row[4],
+        protocol=row[5],
+        dialect=row[6],
+        source=row[7],
+        actor=row[8],
+        profile=row[9],
+        device=row[10],
+        device_name=row[11],
+        check=row[12],
+        detail=row[13],
+    )

@@ -1,0 +1,180 @@
+"""What an SQLite file holds at the moment of a commit, as the guards ask for it."""
+
+# ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from core.model import Credential, Device, DeviceId, Event, Lookup, OperatorToken, Profile, ProfileId, Tenant, TenantId
+from core.ports import Changes, Entity
+from storage import rows
+from storage.answers import credentials_by_device, lookups_taken, stored_tenant
+from storage.guards import Key, Kind, Unique, device_balance, uniques
+from storage.rows import Row
+from storage.statements import Grouped
+
+ENTITY: dict[Kind, tuple[str, Callable[[Row], Entity]]] = {
+    Tenant: (f"SELECT {rows.TENANT} FROM tenant WHERE id = ?", rows.tenant),
+    Profile: (f"SELECT {rows.PROFILE} FROM profile WHERE id = ?", rows.profile),
+    Device: (f"SELECT {rows.DEVICE} FROM device WHERE id = ?", rows.device),
+    Credential: (f"SELECT {rows.CREDENTIAL} FROM credential WHERE id = ?", rows.credential),
+    OperatorToken: (f"SELECT {rows.TOKEN} FROM token WHERE id = ?", rows.token),
+}
+HOLDER = {
+    "device_name": "SELECT id FROM device WHERE tenant = ? AND name = ?",
+    "credential_lookup": "SELECT id FROM credential WHERE lookup = ?",
+    "profile_name": "SELECT id FROM profile WHERE tenant = ? AND name = ?",
+    "profile_key": "SELECT id FROM profile WHERE provision_key = ?",
+    "token_name": "SELECT id FROM token WHERE tenant = ? AND name = ?",
+    "token_lookup": "SELECT id FROM token WHERE lookup = ?",
+}
+DEPENDANTS: dict[Kind, tuple[tuple[Kind, str], ...]] = {
+    Profile: (
+        (
+            Device,
+            """SELECT device.id FROM profile CROSS JOIN device ON device.tenant = profile.tenant AND device.profile = profile.id
+            WHERE profile.id = ? LIMIT ?""",
+        ),
+    ),
+    Tenant: (
+        (Profile, "SELECT id FROM profile INDEXED BY profile_tenant WHERE tenant = ? LIMIT ?"),
+        (Device, "SELECT id FROM device INDEXED BY device_state WHERE tenant = ? LIMIT ?"),
+        (OperatorToken, "SELECT id FROM token INDEXED BY token_tenant WHERE tenant = ? LIMIT ?"),
+    ),
+}
+EVENT = "SELECT 1 FROM event INDEXED BY event_tenant WHERE tenant = ? AND id = ?"
+NAMES_TAKEN = Grouped(
+    """WITH asked (tenant, name) AS (VALUES {rows}) SELECT device.tenant, device.name, device.id FROM asked
+    CROSS JOIN device ON device.tenant = asked.tenant AND device.name = asked.name""",
+    width=2,
+)
+DEVICES_PRESENT = Grouped(
+    "WITH asked (id) AS (VALUES {rows}) SELECT device.id FROM asked CROSS JOIN device ON device.id = asked.id", width=1
+)
+TENANTS_OF_PROFILES = Grouped(
+    f"""WITH asked (id) AS (VALUES {{rows}}) SELECT profile.id, {rows.TENANT} FROM asked
+    CROSS JOIN profile ON profile.id = asked.id CROSS JOIN tenant ON tenant.id = profile.tenant""",
+    width=1,
+)
+
+
+class RowStored:
+    """Asks row by row, within a transaction. Satisfies `storage.guards.Stored`; good for one `examine`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._entities: dict[Key, Entity | None] = {}
+
+    def entity(self, key: Key) -> Entity | None:
+        """Return an entity as it is stored."""
+        if key not in self._entities:
+            statement, entity = ENTITY[key[0]]
+            row = self._first(statement, key[1])
+            self._entities[key] = None if row is None else entity(row)
+        return self._entities[key]
+
+    def has(self, key: Key) -> bool:
+        """Tell whether an entity is stored."""
+        return self.entity(key) is not None
+
+    def has_event(self, event: Event) -> bool:
+        """Tell whether an event of this id is stored."""
+        return self._first(EVENT, event.tenant, event.id) is not None
+
+    def holder(self, unique: Unique) -> str | None:
+        """Return the id of the entity that holds a unique value."""
+        value = unique.value if isinstance(unique.value, tuple) else (unique.value,)
+        row = self._first(HOLDER[unique.trait], *value)
+        return None if row is None else cast("str", row[0])
+
+    def tenant(self, tenant: TenantId) -> Tenant | None:
+        """Return a tenant with its number of devices."""
+        return stored_tenant(self._connection, tenant)
+
+    def tenant_of(self, profile: ProfileId) -> TenantId | None:
+        """Return the tenant of a profile."""
+        stored = self.entity((Profile, profile))
+        return stored.tenant if isinstance(stored, Profile) else None
+
+    def credentials(self, device: DeviceId) -> Iterable[Credential]:
+        """Return the credentials of a device."""
+        return credentials_by_device(self._connection, [device])[device]
+
+    def dependants(self, key: Key, limit: int) -> Iterable[Key]:
+        """Yield at most `limit` of each kind of the entities that point at a profile, or those of a tenant."""
+        for kind, statement in DEPENDANTS[key[0]]:
+            for row in self._connection.execute(statement, (key[1], limit)).fetchall():
+                yield kind, row[0]
+
+    def _first(self, statement: str, *parameters: str | bytes) -> Any:
+        return self._connection.execute(statement, parameters).fetchone()
+
+
+class GroupStored:
+    """Knows what a run of sets of changes that only add devices and credentials asks for, read by one statement of each kind.
+
+    Satisfies `storage.guards.Stored` for such changes; `accept` lets the later ones of the run see the earlier.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, run: Sequence[Changes]) -> None:
+        names: set[tuple[TenantId, str]] = set()
+        profiles: set[ProfileId] = set()
+        lookups: set[Lookup] = set()
+        devices: set[DeviceId] = set()
+        for changes in run:
+            added = [entity for entity in changes.insert if isinstance(entity, Device)]
+            names.update((device.tenant, device.name) for device in added)
+            profiles.update(device.profile for device in added)
+            credentials = [entity for entity in changes.insert if isinstance(entity, Credential)]
+            lookups.update(credential.lookup for credential in credentials)
+            devices.update({credential.device for credential in credentials} - {device.id for device in added})
+        self._holders = _holders(connection, names, lookups)
+        self._devices = {row[0] for row in DEVICES_PRESENT.run(connection, [(device,) for device in devices])}
+        found = [
+            (row[0], rows.tenant(row[1:])) for row in TENANTS_OF_PROFILES.run(connection, [(profile,) for profile in profiles])
+        ]
+        self._tenant_of: dict[ProfileId, TenantId] = {profile: tenant.id for profile, tenant in found}
+        self._tenants = {tenant.id: tenant for _, tenant in found}
+
+    def accept(self, changes: Changes) -> None:
+        """Count changes as stored from now on."""
+        for entity in changes.insert:
+            self._holders.update((unique, entity.id) for unique in uniques(entity))
+            if isinstance(entity, Device):
+                self._devices.add(entity.id)
+        for tenant, growth in device_balance(changes).items():
+            before = self._tenants[tenant]
+            self._tenants[tenant] = msgspec.structs.replace(before, devices=before.devices + growth)
+
+    def holder(self, unique: Unique) -> str | None:
+        """Return the id of the entity that holds a unique value."""
+        return self._holders.get(unique)
+
+    def has(self, key: Key) -> bool:
+        """Tell whether a device that a credential points at is stored; of others the database itself will tell."""
+        return key[0] is Device and key[1] in self._devices
+
+    def has_event(self, event: Event) -> bool:
+        """Leave it to the database: ids are drawn, so asking each time would be for nothing."""
+        return False
+
+    def tenant(self, tenant: TenantId) -> Tenant | None:
+        """Return a tenant with its number of devices."""
+        return self._tenants.get(tenant)
+
+    def tenant_of(self, profile: ProfileId) -> TenantId | None:
+        """Return the tenant of a profile."""
+        return self._tenant_of.get(profile)
+
+
+def _holders(
+    connection: sqlite3.Connection, names: Iterable[tuple[TenantId, str]], lookups: Iterable[Lookup]
+) -> dict[Unique, str]:
+    found = NAMES_TAKEN.run(connection, list(names))
+    holders = {Unique("device_name", (tenant, name)): device for tenant, name, device in found}
+    taken = lookups_taken(connection, lookups)
+    holders.update((Unique("credential_lookup", lookup), credential) for lookup, credential in taken.items())
+    return holders

@@ -1,0 +1,122 @@
+"""Changes written through an SQLite connection, on the connection's thread: many requests in one transaction."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TypeVar
+
+from core.errors import Conflict
+from core.model import Credential, Device
+from core.ports import Changes
+from storage import faults, tables
+from storage.guards import examine, examine_additions
+from storage.stored import GroupStored, RowStored
+
+R = TypeVar("R")
+
+Outcomes = list[Exception | None]
+"""One for each set of changes, None where it was written."""
+
+PROVE = "UPDATE probe SET count = count + 1"
+PRUNE = "DELETE FROM event WHERE seq <= min((SELECT max(seq) FROM event) - ?, (SELECT min(seq) FROM event) + ? - 1)"
+
+
+def write(connection: sqlite3.Connection, group: Sequence[Changes]) -> Outcomes:
+    """Write a group in one transaction and return what became of each; they take effect in the order given.
+
+    Where something fails that no guard foresaw, nothing of the transaction stays and the group is written again with a
+    savepoint for each of its members, so that one bad one does not fail its neighbours. What even then shows only at the end
+    (a foreign key is looked at by the commit) is found by giving each a transaction.
+    """
+    try:
+        return transact(connection, lambda: _in_runs(connection, group))
+    except Exception as error:
+        if faults.breaks_all(error):
+            return [faults.outcome(error) for _ in group]
+    try:
+        return transact(connection, lambda: [_apart(connection, changes) for changes in group])
+    except Exception as error:
+        if faults.breaks_all(error) or len(group) == 1:
+            return [faults.outcome(error) for _ in group]
+    return [outcome for changes in group for outcome in write(connection, [changes])]
+
+
+def transact(connection: sqlite3.Connection, work: Callable[[], R]) -> R:
+    """Do work in a transaction of its own, durable when this returns, undone when it raises."""
+    if connection.in_transaction:  # left behind where even undoing failed
+        connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work()
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def prove(connection: sqlite3.Connection) -> None:
+    """Write one row, so that a file that takes no more is found out."""
+    transact(connection, lambda: connection.execute(PROVE))
+
+
+def prune(connection: sqlite3.Connection, keep: int, most: int) -> int:
+    """Delete at most `most` of the oldest events beyond the newest `keep`; returns how many went."""
+    return transact(connection, lambda: connection.execute(PRUNE, (keep, most))).rowcount
+
+
+def _in_runs(connection: sqlite3.Connection, group: Sequence[Changes]) -> Outcomes:
+    """Write those that only add together and the others where they stand between them, all in the order given."""
+    outcomes: Outcomes = []
+    for together, run in groupby(group, key=_only_adds):
+        if together:
+            outcomes += _together(connection, list(run))
+        else:
+            outcomes += [_alone(connection, changes) for changes in run]
+    return outcomes
+
+
+def _only_adds(changes: Changes) -> bool:
+    """Tell whether changes add devices, credentials and events and nothing else: what devices do all day."""
+    return not (changes.replace or changes.delete) and all(isinstance(entity, Device | Credential) for entity in changes.insert)
+
+
+def _together(connection: sqlite3.Connection, run: Sequence[Changes]) -> Outcomes:
+    stored = GroupStored(connection, run)
+    outcomes: Outcomes = []
+    accepted: list[Changes] = []
+    for changes in run:
+        guard = examine_additions(changes, stored)
+        outcomes.append(None if guard is None else Conflict(guard))
+        if guard is None:
+            stored.accept(changes)
+            accepted.append(changes)
+    tables.insert(connection, accepted)
+    tables.count(connection, accepted)
+    return outcomes
+
+
+def _alone(connection: sqlite3.Connection, changes: Changes) -> Exception | None:
+    guard = examine(changes, RowStored(connection))
+    if guard is not None:
+        return Conflict(guard)
+    tables.delete(connection, changes)
+    for entity in changes.replace:
+        tables.replace(connection, entity)
+    tables.insert(connection, [changes])
+    tables.count(connection, [changes])
+    return None
+
+
+def _apart(connection: sqlite3.Connection, changes: Changes) -> Exception | None:
+    connection.execute("SAVEPOINT apart")
+    try:
+        outcome = _alone(connection, changes)
+    except Exception as error:
+        if faults.breaks_all(error):
+            raise
+        connection.execute("ROLLBACK TO apart")
+        outcome = faults.outcome(error)
+    connection.execute("RELEASE apart")
+    return outcome

@@ -1,0 +1,177 @@
+"""The same random commits on every store: the same guards fail and the same rows are there afterwards."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.errors import Conflict, Guard
+from core.model import DEFAULT_TENANT, DeviceId, DeviceState, ProfileId, TenantId
+from core.ports import (
+    Changes,
+    ClaimQuery,
+    Delete,
+    DevicePage,
+    DeviceQuery,
+    Entity,
+    EventPage,
+    LoginQuery,
+    ProfilePage,
+    ProfileQuery,
+    Repository,
+    TenantQuery,
+    TokenPage,
+)
+from storage import open_repository
+from tests.storage.entities import a_credential, a_device, a_lookup, a_profile, a_tenant, a_token, an_event
+
+TENANTS = (DEFAULT_TENANT, TenantId("tenant-0001"))
+SMALL = st.integers(1, 3)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One operation: on which kind and number of entity, made of which values, how far from the version that is stored."""
+
+    verb: str
+    kind: str
+    number: int
+    tenant: TenantId
+    owner: int
+    value: int
+    other: int
+    stale: bool
+
+    def make(self) -> Entity:
+        number, tenant = self.number, self.tenant
+        if self.kind == "tenant":
+            return a_tenant(1, name=f"name {self.value}", device_limit=self.other)
+        if self.kind == "profile":
+            return a_profile(number, tenant=tenant, name=f"profile {self.value}", provision_key=f"key-{self.other}")
+        if self.kind == "device":
+            state = DeviceState.CONNECTED if self.other == 1 else DeviceState.DEFINED
+            return a_device(number, tenant=tenant, profile=f"profile-000{self.owner}", name=f"sensor-{self.value}", state=state)
+        if self.kind == "credential":
+            return a_credential(number, device=f"device-000{self.owner}", lookup=a_lookup(self.value))
+        return a_token(number, tenant=tenant, name=f"operator {self.value}", lookup=a_lookup(1000 + self.other))
+
+
+# Mostly what devices do, in one tenant: otherwise hardly a commit would pass.
+VERBS = st.sampled_from(["insert"] * 3 + ["replace", "delete"])
+KINDS = st.sampled_from(["device"] * 4 + ["credential"] * 3 + ["profile"] * 2 + ["token", "tenant"])
+HERE = st.sampled_from([TENANTS[0]] * 4 + [TENANTS[1]])
+RARELY = st.sampled_from([False] * 5 + [True])
+STEPS = st.builds(Step, VERBS, KINDS, SMALL, HERE, SMALL, SMALL, SMALL, RARELY)
+PLANS = st.lists(st.lists(st.tuples(st.lists(STEPS, max_size=3), SMALL), min_size=1, max_size=4), min_size=1, max_size=6)
+
+
+async def stored(repository: Repository, entity: Entity) -> Entity | None:
+    """Return what is stored under an entity's id."""
+    kind = type(entity).__name__
+    if kind == "Tenant":
+        return await repository.read(TenantQuery(TenantId(entity.id)))
+    for tenant in TENANTS:
+        found = await _in_tenant(repository, kind, tenant, entity.id)
+        if found is not None:
+            return found
+    return None
+
+
+async def _in_tenant(repository: Repository, kind: str, tenant: TenantId, wanted: str) -> Entity | None:
+    if kind == "Profile":
+        return await repository.read(ProfileQuery(tenant, wanted))
+    if kind == "OperatorToken":
+        tokens = await repository.read(TokenPage(tenant))
+        return next((token for token in tokens if token.id == wanted), None)
+    for number in range(1, 4):
+        found = await repository.read(DeviceQuery(tenant, DeviceId(f"device-000{number}")))
+        if found is None:
+            continue
+        held: tuple[Entity, ...] = (found.device, *found.credentials)
+        if wanted in [entity.id for entity in held]:
+            return next(entity for entity in held if entity.id == wanted)
+    return None
+
+
+async def changes_of(repository: Repository, steps: Sequence[Step], event: int) -> Changes:
+    """Turn steps into changes as one makes them who has read the registry, now and then a stale copy."""
+    insert: list[Entity] = []
+    replace: list[Entity] = []
+    delete: list[Delete] = []
+    for step in steps:
+        made = step.make()
+        found = await stored(repository, made)
+        if step.verb == "insert":
+            insert.append(made)
+            continue
+        version = (found.version if found is not None else 1) + step.stale
+        if step.verb == "replace":
+            replace.append(msgspec.structs.replace(made, version=version + 1))
+        else:
+            delete.append(Delete(msgspec.structs.replace(found if found is not None else made, version=version)))
+    return Changes(insert=tuple(insert), replace=tuple(replace), delete=tuple(delete), events=(an_event(event),))
+
+
+async def outcomes(repository: Repository, group: Sequence[Changes]) -> list[Guard | None]:
+    found = await asyncio.gather(*map(repository.commit, group), return_exceptions=True)
+    assert all(outcome is None or isinstance(outcome, Conflict) for outcome in found), found
+    return [outcome.guard if isinstance(outcome, Conflict) else None for outcome in found]
+
+
+async def everything(repository: Repository) -> list[Any]:
+    """Return all that can be read, by every way there is to read it."""
+    tenants = await asyncio.gather(*(repository.read(TenantQuery(tenant)) for tenant in TENANTS))
+    rows: list[Any] = [tenant and msgspec.structs.replace(tenant, created_at=0) for tenant in tenants]
+    for tenant in TENANTS:
+        rows += [await repository.read(page(tenant)) for page in _PAGES]
+        rows += [await repository.read(DeviceQuery(tenant, DeviceId(f"device-000{number}"))) for number in range(1, 4)]
+    claims = await asyncio.gather(
+        *(
+            repository.read(ClaimQuery(f"key-{key}", f"sensor-{name}", a_lookup(key)))
+            for key in range(1, 4)
+            for name in range(1, 4)
+        )
+    )
+    rows += [(claim.profile, claim.device, claim.credentials, claim.lookup_taken) for claim in claims]
+    rows.append(await repository.read(LoginQuery(tuple(a_lookup(number) for number in range(1, 4)))))
+    return rows
+
+
+_PAGES: tuple[Callable[[TenantId], Any], ...] = (
+    DevicePage,
+    ProfilePage,
+    TokenPage,
+    EventPage,
+    lambda tenant: DevicePage(tenant, name="sensor-2"),
+    lambda tenant: DevicePage(tenant, profile=ProfileId("profile-0001")),
+    lambda tenant: DevicePage(tenant, state=DeviceState.CONNECTED),
+)
+
+
+async def compare(plan: Sequence[Sequence[tuple[Sequence[Step], int]]], directory: str) -> None:
+    async with AsyncExitStack() as stack:
+        urls = ("memory:", f"sqlite:{directory}/registry.db")
+        memory, sqlite = [await stack.enter_async_context(open_repository(url)) for url in urls]
+        for repository in (memory, sqlite):
+            tenant = a_tenant(1, id=DEFAULT_TENANT, name="default", device_limit=2, version=2)
+            insert = (a_profile(), a_tenant(), a_profile(2, tenant=TENANTS[1]), a_device(1, name="sensor-1"))
+            await repository.commit(Changes(insert=insert, replace=(tenant,)))
+        for number, steps in enumerate(plan):
+            group = [await changes_of(memory, some, 10 * number + event) for some, event in steps]
+            assert await outcomes(memory, group) == await outcomes(sqlite, group), group
+            assert await everything(memory) == await everything(sqlite), group
+        for name in TENANTS:
+            found = await sqlite.read(TenantQuery(name))
+            devices = await sqlite.read(DevicePage(name))
+            assert len(devices) == (found.devices if found is not None else 0)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(PLANS)
+def test_stores_agree(plan: list[list[tuple[list[Step], int]]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(compare(plan, directory))
