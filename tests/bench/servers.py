@@ -1,6 +1,7 @@
 """The servers that are compared: the gateway on a file with so many devices in it, and the bare libraries."""
 
 import asyncio
+import os
 import socket
 import sys
 import tempfile
@@ -30,20 +31,22 @@ UNLIMITED = {
 
 
 async def gateway(devices: str) -> None:
-    """Serve the whole gateway, durable, with this many devices already in the file."""
-    with tempfile.TemporaryDirectory() as directory:
-        config = from_environment(UNLIMITED | {"FIRSTLIGHT_DATA": directory})
-        async with build(config).running() as running:
-            claim = await ensure_profile(running.repository, running.issuer)
-            assert claim is not None
-            profile, secret = claim
-            # The policy a profile has unless it is given another: nothing is kept to be told again.
-            profile = msgspec.structs.replace(profile, reprovision=Reprovision.DENY, version=profile.version + 1)
-            await running.repository.commit(Changes(replace=(profile,)))
-            await fill(running.repository, profile, int(devices))
-            ports = [str(addresses[0].port) for addresses in msgspec.structs.astuple(running.listening)]
-            print(*ports, profile.provision_key, secret.reveal(), flush=True)
-            await asyncio.Event().wait()
+    """Put this many devices into a file, then become the gateway itself, `firstlight serve`, on that file."""
+    directory = tempfile.mkdtemp(prefix="firstlight-bench-")
+    settings = UNLIMITED | {"FIRSTLIGHT_DATA": directory}
+    async with build(from_environment(settings)).running() as running:
+        claim = await ensure_profile(running.repository, running.issuer)
+        assert claim is not None
+        profile, secret = claim
+        # The policy a profile has unless it is given another: nothing is kept to be told again.
+        profile = msgspec.structs.replace(profile, reprovision=Reprovision.DENY, version=profile.version + 1)
+        await running.repository.commit(Changes(replace=(profile,)))
+        await fill(running.repository, profile, int(devices))
+        listening = msgspec.structs.asdict(running.listening)
+    addresses = {f"FIRSTLIGHT_{name.upper()}": str(places[0]) for name, places in listening.items()}
+    ports = [str(places[0].port) for places in listening.values()]
+    print(*ports, profile.provision_key, secret.reveal(), directory, flush=True)
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "adapters", "serve"], os.environ | settings | addresses)
 
 
 async def fill(repository: Repository, profile: Profile, devices: int) -> None:
