@@ -1,1 +1,1 @@
-"""MQTT 3.1, 3.1.1 and 5: an endpoint of our own, one session a connection, nothing routed between connections."""
+"""The MQTT endpoint: versions 3.1, 3.1.1 and 5, one connection one session, nothing routed between connections."""

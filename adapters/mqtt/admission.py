@@ -1,0 +1,81 @@
+"""Who may connect: connections in all and per source, and how fast one source may come."""
+
+import ipaddress
+from collections import OrderedDict
+
+from adapters.mqtt.config import MqttConfig
+
+_REMEMBERED_SOURCES = 16_384
+
+
+def source_of(address: str) -> str:
+    """Return what counts as one stranger: an IPv4 address, or the 64 bits of an IPv6 network that one host may roam in."""
+    if ":" not in address:
+        return address
+    parsed = ipaddress.IPv6Address(address)
+    return str(parsed.ipv4_mapped) if parsed.ipv4_mapped else parsed.packed[:8].hex()
+
+
+class _Bucket:
+    """Tokens of one source (token bucket): as many as it may connect at once, coming back over time."""
+
+    __slots__ = ("at", "tokens")
+
+    def __init__(self, tokens: float, at: float) -> None:
+        self.tokens = tokens
+        self.at = at
+
+    def take(self, now: float, per_second: float, burst: float) -> bool:
+        self.tokens = min(burst, self.tokens + (now - self.at) * per_second)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class Admission:
+    """Counts open connections and the rate at which sources connect, in bounded memory."""
+
+    def __init__(self, config: MqttConfig) -> None:
+        self._config = config
+        self._open: dict[str, int] = {}
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self.connections = 0
+
+    def enter(self, source: str) -> str:
+        """Count a new connection; returns the name of the bound that refuses it, which then is not counted."""
+        opened = self._open.get(source, 0)
+        if 0 < self._config.connections <= self.connections:
+            return "connections"
+        if 0 < self._config.connections_per_source <= opened:
+            return "connections_per_source"
+        self._open[source] = opened + 1
+        self.connections += 1
+        return ""
+
+    def leave(self, source: str) -> None:
+        """Count a connection that was admitted and is over."""
+        self.connections -= 1
+        opened = self._open[source] - 1
+        if opened:
+            self._open[source] = opened
+        else:
+            del self._open[source]
+
+    def connect(self, source: str, now: float) -> bool:
+        """Tell whether a source may log in once more at `now`, in monotonic seconds.
+
+        The sources that were quiet for longest are forgotten first; a forgotten one starts with a full bucket.
+        """
+        per_second, burst = self._config.connects_per_second, self._config.connect_burst
+        if not per_second:
+            return True
+        bucket = self._buckets.get(source)
+        if bucket is None:
+            bucket = self._buckets[source] = _Bucket(burst, now)
+            if len(self._buckets) > _REMEMBERED_SOURCES:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(source)
+        return bucket.take(now, per_second, burst)

@@ -1,0 +1,309 @@
+"""One connection: packets handled in order, each by the session or the exchange."""
+
+import asyncio
+
+import msgspec
+
+from adapters.exchange import Carrier, Guest, Peer
+from adapters.mqtt import connack, encode
+from adapters.mqtt.admission import source_of
+from adapters.mqtt.deadlines import NEVER, SILENCE_FACTOR, Expiry, after
+from adapters.mqtt.line import Line
+from adapters.mqtt.packets import (
+    Connect,
+    Disconnect,
+    Packet,
+    PingReq,
+    ProtocolError,
+    PubAck,
+    Publish,
+    PubRel,
+    ReasonCode,
+    Subscribe,
+    Unsubscribe,
+)
+from adapters.mqtt.session import Session
+from adapters.mqtt.shared import Shared
+from adapters.mqtt.wire import Decoder
+from core.errors import Reason, Refusal
+from core.messages import Identity, MqttLogin
+from core.model import Secret
+
+
+class TurnOver(msgspec.Struct, frozen=True):
+    """Stands in for a packet when a connection has handled enough of them while others waited."""
+
+
+class Connection(Line):
+    """One client from accept to close.
+
+    Packets are taken from the decoder one at a time. Those that need no waiting are answered at once; a login or a PUBLISH
+    starts a task, which goes on until it needs more bytes. So a connection has one task at most, and none while it is idle.
+    The task outlives a closed connection: what was received is handled, if only for nobody to hear.
+    """
+
+    __slots__ = ("_admitted", "_decoder", "_draining", "_peer", "_session", "_shared", "_silence_seconds", "_source", "_task")
+
+    def __init__(self, shared: Shared) -> None:
+        config = shared.config
+        super().__init__(config.write_stall_seconds)
+        self._shared = shared
+        self._decoder = Decoder(
+            config.max_packet_bytes,
+            max_topic_bytes=config.max_topic_bytes,
+            user_properties=config.user_properties,
+            filters=config.filters_per_packet,
+        )
+        self._peer = Peer("")
+        self._source = ""
+        self._session: Session | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._silence_seconds = 0.0
+        self._admitted = False
+        self._draining = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit the connection or abort it."""
+        super().connection_made(transport)
+        address, port = transport.get_extra_info("peername")[:2]
+        self._peer = Peer(address, port)
+        self._source = source_of(address)
+        self._admitted = self._shared.enter(self, self._source)
+        if not self._admitted:
+            self.abort()
+            return
+        self._transport.set_write_buffer_limits(high=self._shared.config.write_buffer_bytes)
+        self.deadlines.connect = after(self.loop.time(), self._shared.config.connect_seconds)
+        self.arm()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Handle what was received before the end, then leave."""
+        super().connection_lost(error)
+        try:
+            self._go_on()
+        finally:
+            self._settle()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and handle the packets they complete unless one is being handled."""
+        if not self.closing:
+            self._decoder.feed(data)
+            self._go_on()
+
+    def resumed(self) -> None:
+        """Handle what waited for the client to read."""
+        self._go_on()
+
+    def shut_down(self) -> None:
+        """Say goodbye as soon as no request is running."""
+        self._draining = True
+        self._settle()
+
+    def cut_off(self) -> None:
+        """Close at once and wait for no answer; the exchange goes on with what it has begun."""
+        self.abort()
+        if self._task is not None:
+            self._task.cancel()
+            # A task that never got to run does not get to its end either.
+            self._task.add_done_callback(self._finished)
+
+    def _go_on(self) -> None:
+        """Handle what is here, in a task from the first packet that must wait."""
+        if self._task is None:
+            packet = self._pump()
+            if packet is not None:
+                self._task = self.loop.create_task(self._work(packet))
+        self._settle()
+
+    async def _work(self, packet: Packet | TurnOver | None) -> None:
+        handled = 0
+        try:
+            while packet is not None:
+                handled += 1
+                if isinstance(packet, Publish) and self._session is not None:
+                    await self._publish(packet, self._session)
+                elif isinstance(packet, Connect):
+                    await self._login(packet)
+                if handled % self._shared.config.turn_packets == 0 or isinstance(packet, TurnOver):
+                    await asyncio.sleep(0)
+                packet = self._pump()
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._finished()
+
+    def _finished(self, _: asyncio.Task[None] | None = None) -> None:
+        self._task = None
+        self._heard()
+        self._settle()
+
+    def _pump(self) -> Packet | TurnOver | None:
+        """Handle packets until one must be waited for, and return that one; None: more bytes are needed."""
+        try:
+            for _ in range(self._shared.config.turn_packets):
+                if self.blocked or self.closing or self._draining:
+                    return None
+                packet = next(self._decoder, None)
+                if packet is None or self._must_wait(packet):
+                    return packet
+        except ProtocolError as error:
+            self._fail(error)
+            return None
+        return TurnOver()
+
+    def _must_wait(self, packet: Packet) -> bool:
+        """Answer a packet, unless the answer has to be waited for."""
+        self._heard()
+        if self._session is None:
+            return not isinstance(packet, Connect) or self._connect(packet)
+        if not isinstance(packet, Publish):
+            self._answer(packet, self._session)
+            return False
+        repeated = self._session.repeated(packet)
+        if repeated is None:
+            return True
+        self.write(repeated)
+        return False
+
+    def _answer(self, packet: Packet, session: Session) -> None:
+        match packet:
+            case PubAck():
+                session.acknowledged()
+            case PingReq():
+                self.write(encode.PINGRESP)
+            case Subscribe():
+                self._subscribe(packet, session)
+            case Unsubscribe():
+                self.write(session.unsubscribe(packet))
+            case PubRel():
+                self.write(session.release(packet))
+            case Disconnect():
+                self._end(None)
+            case _:
+                raise ProtocolError(ReasonCode.PROTOCOL_ERROR, "an answer to QoS 2, which is never sent")
+
+    def _subscribe(self, packet: Subscribe, session: Session) -> None:
+        granted = session.subscribe(packet, self._shared.exchange.may_subscribe, self._shared.config.subscriptions)
+        if granted.full:
+            self._bound("subscriptions")
+        self.write(granted.data)
+
+    async def _publish(self, packet: Publish, session: Session) -> None:
+        try:
+            inbound = session.receive(packet, self._shared.config.receive_maximum)
+        except ProtocolError as error:
+            self._fail(error)
+            return
+        answer = session.answer(packet, await self._shared.exchange.handle(inbound))
+        if answer.bound:
+            self._bound(answer.bound)
+        self.write(answer.data)
+        if answer.closing is not None:
+            self._end(answer.closing)
+        elif answer.published and session.linger_seconds is not None:
+            self.deadlines.linger = self.loop.time() + session.linger_seconds
+
+    def _connect(self, packet: Connect) -> bool:
+        """Let a guest in; returns True for anyone else, who has to be asked about."""
+        self.deadlines.connect = NEVER
+        if not self._shared.admission.connect(self._source, self.loop.time()):
+            self._bound("connects_per_second")
+            self._refuse(packet, Reason.TOO_MANY)
+            return False
+        guest = self._shared.exchange.guest(packet.username or "", packet.client_id)
+        if guest is None:
+            return True
+        self._accept(packet, guest=guest)
+        return False
+
+    async def _login(self, packet: Connect) -> None:
+        try:
+            login = MqttLogin(packet.client_id, packet.username or "", _password(packet.password))
+            identity = await self._shared.exchange.login(login, Carrier.MQTT, self._peer)
+        except Refusal as refusal:
+            self._refuse(packet, refusal.reason, refusal.detail)
+        except UnicodeDecodeError:
+            # No credential is kept that is not text, so none can match.
+            self._bound("password_encoding")
+            self._refuse(packet, Reason.UNAUTHENTICATED)
+        else:
+            self._accept(packet, identity=identity)
+
+    def _refuse(self, packet: Connect, reason: Reason, detail: str = "") -> None:
+        self.write(connack.refused(packet, reason, detail))
+        self._end(None)
+
+    def _accept(self, packet: Connect, *, guest: Guest | None = None, identity: Identity | None = None) -> None:
+        idle_seconds = self._shared.config.idle_seconds
+        self._session = Session(packet, self._peer, guest=guest, identity=identity)
+        self._silence_seconds = packet.keep_alive * SILENCE_FACTOR or idle_seconds
+        self._heard()
+        self.write(connack.accepted(packet, self._shared.announcement, idle_seconds))
+
+    def _fail(self, error: ProtocolError) -> None:
+        """Close on a stream that breaks the protocol, and tell the client why where its version has words for it."""
+        self._bound(error.bound or "malformed")
+        if self._session is None:
+            self.write(connack.broken(error.reason_code, self._decoder.version))
+        self._end(error.reason_code)
+
+    def _end(self, reason_code: ReasonCode | None) -> None:
+        """Close; version 5 is told the reason once it is connected."""
+        if self.closing:
+            return
+        if reason_code is not None and self._session is not None and self._decoder.version == 5:
+            self.write(encode.disconnect(reason_code))
+        self.close()
+
+    def _settle(self) -> None:
+        """Leave the connection in order: at work, gone, closing, or waiting for the right things."""
+        if self._task is not None:
+            if self._decoder.pending > self._shared.config.queue_bytes:
+                self.read(False)
+        elif self.lost:
+            self._leave()
+        elif self._draining:
+            self._end(ReasonCode.SERVER_SHUTTING_DOWN)
+        elif not self.closing:
+            self._wait_for_bytes()
+
+    def _leave(self) -> None:
+        if self._admitted:
+            self._admitted = False
+            self._shared.leave(self, self._source)
+
+    def _wait_for_bytes(self) -> None:
+        if not self.blocked:
+            self.read(True)
+            if self._session is not None and self.deadlines.packet == NEVER and self._decoder.pending:
+                self.deadlines.packet = after(self.loop.time(), self._shared.config.packet_seconds)
+        self.arm()
+
+    def _bound(self, name: str) -> None:
+        self._shared.meter.bound(f"mqtt.{name}")
+
+    def _heard(self) -> None:
+        """Take note of a whole packet; bytes alone do not keep a connection alive."""
+        if not self.closing:
+            self.deadlines.silence = after(self.loop.time(), self._silence_seconds)
+            self.deadlines.packet = NEVER
+
+    def expired(self, expiry: Expiry) -> None:
+        """Close on what took too long; while a client waits for us or is not read, its own time stands still."""
+        if expiry is Expiry.STALL:
+            self._bound(expiry.value)
+            self.abort()
+        elif self._task is not None or self.blocked:
+            self._heard()
+            self.deadlines.linger = max(self.deadlines.linger, self.loop.time() + 1.0)
+        elif expiry is Expiry.LINGER:
+            self._end(ReasonCode.SUCCESS)
+        else:
+            self._bound(expiry.value)
+            self._end(ReasonCode.KEEP_ALIVE_TIMEOUT)
+
+
+def _password(password: bytes | None) -> Secret:
+    """Return the password as text. Raises `UnicodeDecodeError`."""
+    return Secret((password or b"").decode())

@@ -1,0 +1,66 @@
+"""The MQTT server: listens, and ends in good order."""
+
+import asyncio
+import contextlib
+import socket
+import ssl as tls
+
+from adapters.exchange import Exchange, Meter
+from adapters.mqtt.config import MqttConfig
+from adapters.mqtt.endpoint import Connection
+from adapters.mqtt.shared import Shared
+
+_ABORT_SECONDS = 1.0  # for the event loop to call back about connections that were aborted
+
+
+class MqttServer:
+    """Serves MQTT 3.1, 3.1.1 and 5 on any number of addresses, with the bounds counted over all of them."""
+
+    def __init__(self, exchange: Exchange, meter: Meter, config: MqttConfig) -> None:
+        self._shared = Shared(exchange, meter, config)
+        self._listeners: list[asyncio.Server] = []
+
+    async def start(self, host: str, port: int, *, ssl: tls.SSLContext | None = None) -> tuple[str, int]:
+        """Listen, over TLS with a context, and return the address; port 0 takes a free one.
+
+        Raises `OSError` where the address is in use or not ours.
+        """
+        config = self._shared.config
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._shared),
+            host,
+            port,
+            ssl=ssl,
+            ssl_handshake_timeout=config.ssl_handshake_seconds or None if ssl is not None else None,
+            backlog=config.backlog,
+        )
+        for listening in listener.sockets:
+            # Connections inherit it. Left alone the kernel would keep megabytes for each client that does not read.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.write_buffer_bytes)
+        self._listeners.append(listener)
+        address, bound_port = listener.sockets[0].getsockname()[:2]
+        return address, bound_port
+
+    def stop_accepting(self) -> None:
+        """Refuse new connections; those that are open go on."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+    async def close(self, deadline_seconds: float) -> None:
+        """Stop accepting, tell every client to go and close it, running requests first; abort what is left at the deadline."""
+        self.stop_accepting()
+        for connection in tuple(self._shared.open):
+            connection.shut_down()
+        await self._wait_until_empty(deadline_seconds)
+        for connection in tuple(self._shared.open):
+            connection.cut_off()
+        await self._wait_until_empty(_ABORT_SECONDS)
+
+    async def _wait_until_empty(self, seconds: float) -> None:
+        self._shared.emptied.clear()
+        if not self._shared.open:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._shared.emptied.wait()

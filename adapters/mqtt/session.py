@@ -1,0 +1,187 @@
+"""What one connection has agreed and remembers between packets, without I/O and without a clock."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from adapters.exchange import NOTHING, Carrier, Closing, Guest, Inbound, Outbound, Peer
+from adapters.mqtt import encode
+from adapters.mqtt.packets import Connect, ProtocolError, Publish, PubRel, ReasonCode, Subscribe, Unsubscribe
+from adapters.mqtt.topics import matches
+from adapters.mqtt.translate import STATUS
+from core.messages import Identity
+
+_LAST_PACKET_ID = 65_535
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What goes back for a PUBLISH: bytes to write, and why to close after them (None: stay).
+
+    `published` tells whether a message is among the bytes, `bound` which limit kept it out.
+    """
+
+    data: bytes
+    closing: ReasonCode | None
+    published: bool
+    bound: str = ""
+
+
+class Granted(msgspec.Struct, frozen=True, gc=False):
+    """What goes back for a SUBSCRIBE; `full` tells that the limit on subscriptions refused some of it."""
+
+    data: bytes
+    full: bool
+
+
+class Session:
+    """One client after its CONNECT. It ends with its connection and shares nothing with any other."""
+
+    __slots__ = (
+        "_form",
+        "_guest",
+        "_identity",
+        "_last_packet_id",
+        "_maximum_packet_bytes",
+        "_peer",
+        "_receive_maximum",
+        "_received",
+        "_subscriptions",
+        "_unacknowledged",
+        "_version",
+    )
+
+    def __init__(self, connect: Connect, peer: Peer, *, guest: Guest | None = None, identity: Identity | None = None) -> None:
+        self._version = connect.version
+        self._peer = peer
+        self._guest = guest
+        self._identity = identity
+        self._receive_maximum = connect.properties.receive_maximum
+        self._maximum_packet_bytes = connect.properties.maximum_packet_bytes
+        self._form = ""
+        self._subscriptions: dict[str, int] = {}
+        self._received: frozenset[int] = frozenset()  # packet ids of QoS 2 that were not released yet
+        self._unacknowledged = 0
+        self._last_packet_id = 0
+
+    @property
+    def linger_seconds(self) -> float | None:
+        """Return how long this connection stays after an answer; None: as long as it likes."""
+        return None if self._guest is None else self._guest.linger_seconds
+
+    def repeated(self, packet: Publish) -> bytes | None:
+        """Return the PUBREC for a QoS 2 message that was received before and not released; None: it is to be handled."""
+        if packet.qos == 2 and packet.packet_id in self._received:
+            return encode.pubrec(self._version, packet.packet_id)
+        return None
+
+    def receive(self, packet: Publish, receive_maximum: int) -> Inbound:
+        """Make a neutral request of a message, and remember it where QoS 2 demands.
+
+        Raises `ProtocolError` where version 5 asks for what CONNACK announced as missing, and beyond `receive_maximum`
+        messages of QoS 2 that wait for their release (MQTT 3.1.1, section 4.3.3).
+        """
+        if self._version == 5:
+            if packet.qos == 2:
+                raise ProtocolError(ReasonCode.QOS_NOT_SUPPORTED, "QoS 2 was announced as missing")
+            if packet.retain:
+                raise ProtocolError(ReasonCode.RETAIN_NOT_SUPPORTED, "retaining was announced as missing")
+        elif packet.qos == 2:
+            if len(self._received) >= receive_maximum:
+                detail = "too many QoS 2 messages wait for their release"
+                raise ProtocolError(ReasonCode.RECEIVE_MAXIMUM_EXCEEDED, detail, bound="receive_maximum")
+            self._received |= {packet.packet_id}
+        return self._inbound(packet)
+
+    def _inbound(self, packet: Publish) -> Inbound:
+        return Inbound(
+            carrier=Carrier.MQTT,
+            method="PUBLISH",
+            path=packet.topic,
+            peer=self._peer,
+            headers=_headers(packet.properties.user),
+            content_type=packet.properties.content_type,
+            body=packet.payload,
+            identity=self._identity,
+            guest="" if self._guest is None else self._guest.name,
+            form=self._form,
+            version=self._version,
+        )
+
+    def answer(self, packet: Publish, out: Outbound) -> Answer:
+        """Acknowledge a message, then publish its answer where there is one."""
+        reason_code = STATUS[out.outcome]
+        data = self._acknowledge(packet, reason_code)
+        self._form = out.form
+        told = self._version == 5 and packet.qos == 1
+        closes = out.closing is Closing.YES or (out.closing is Closing.UNLESS_TOLD and not told)
+        closing = reason_code if closes else None
+        if out.topic is None:
+            return Answer(data, closing, published=False)
+        message = self._message(out.topic, out.body, packet.properties.correlation, out.content_type)
+        if self._maximum_packet_bytes and len(message) > self._maximum_packet_bytes:
+            # It must not be sent (OASIS MQTT 5.0, section 3.1.2.11.4).
+            return Answer(data, closing, published=False, bound="client_packet_bytes")
+        return Answer(data + message, closing, published=True)
+
+    def _acknowledge(self, packet: Publish, reason_code: ReasonCode) -> bytes:
+        if packet.qos == 0:
+            return b""
+        if packet.qos == 1:
+            return encode.puback(self._version, packet.packet_id, reason_code)
+        return encode.pubrec(self._version, packet.packet_id)
+
+    def _message(self, topic: str, payload: bytes, correlation: bytes | None, content_type: str | None) -> bytes:
+        packet_id = 0
+        # Beyond what a client takes unacknowledged, an answer still goes out, at QoS 0: waiting would lose it.
+        if self._granted_qos(topic) and self._unacknowledged < self._receive_maximum:
+            packet_id = self._last_packet_id = self._last_packet_id % _LAST_PACKET_ID + 1
+            self._unacknowledged += 1
+        return encode.publish(self._version, topic, payload, packet_id, correlation, content_type)
+
+    def _granted_qos(self, topic: str) -> int:
+        """Return the highest QoS granted for a topic; 1 without a subscription, since the answer goes out all the same."""
+        exact = self._subscriptions.get(topic)
+        if exact is not None:
+            return exact
+        return max((qos for wanted, qos in self._subscriptions.items() if matches(wanted, topic)), default=1)
+
+    def subscribe(self, packet: Subscribe, may_subscribe: Callable[[str], bool], limit: int) -> Granted:
+        """Grant or refuse each filter: a guest exactly its own, a device what `may_subscribe` says, `limit` in all."""
+        codes = [self._grant(wanted.topic_filter, min(wanted.qos, 1), may_subscribe, limit) for wanted in packet.subscriptions]
+        return Granted(encode.suback(self._version, packet.packet_id, codes), ReasonCode.QUOTA_EXCEEDED in codes)
+
+    def _grant(self, topic_filter: str, qos: int, may_subscribe: Callable[[str], bool], limit: int) -> int:
+        allowed = may_subscribe(topic_filter) if self._guest is None else topic_filter in self._guest.subscriptions
+        if not allowed:
+            return ReasonCode.TOPIC_FILTER_INVALID
+        if topic_filter not in self._subscriptions and len(self._subscriptions) >= limit:
+            return ReasonCode.QUOTA_EXCEEDED
+        self._subscriptions[topic_filter] = qos
+        return qos
+
+    def unsubscribe(self, packet: Unsubscribe) -> bytes:
+        """Give up filters; one that was never subscribed is answered, not punished."""
+        codes = [
+            ReasonCode.NO_SUBSCRIPTION_EXISTED if self._subscriptions.pop(wanted, None) is None else ReasonCode.SUCCESS
+            for wanted in packet.filters
+        ]
+        return encode.unsuback(self._version, packet.packet_id, codes)
+
+    def release(self, packet: PubRel) -> bytes:
+        """Forget a QoS 2 message and complete it."""
+        known = packet.packet_id in self._received
+        self._received -= {packet.packet_id}
+        reason_code = ReasonCode.SUCCESS if known else ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
+        return encode.pubcomp(self._version, packet.packet_id, reason_code)
+
+    def acknowledged(self) -> None:
+        """Take note that the client received an answer. Nothing is ever sent again, so which one does not matter."""
+        self._unacknowledged = max(0, self._unacknowledged - 1)
+
+
+def _headers(user: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """Return user properties as headers; of a name that occurs twice the first counts."""
+    if not user:
+        return NOTHING
+    return MappingProxyType({name.lower(): value for name, value in reversed(user)})
