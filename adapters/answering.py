@@ -1,5 +1,6 @@
 """The one place that answers: from a neutral request through dialect and core to a neutral answer."""
 
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, NoReturn
@@ -9,7 +10,7 @@ import structlog
 
 from adapters.exchange import Carrier, Closing, Dialect, Guest, Inbound, Meter, Outbound, Peer, Success
 from adapters.owned import OwnedWork
-from adapters.router import Match, Miss, Router
+from adapters.router import AmbiguousRoutesError, Match, Miss, Router
 from adapters.topics import covers
 from core.audit import Audit
 from core.crypto.tokens import new_id
@@ -45,7 +46,7 @@ class Answering:
     ) -> None:
         dialects = tuple(dialects)
         self._router = Router(dialects)
-        self._guests = {guest.login: guest for dialect in dialects for guest in dialect.GUESTS}
+        self._guests = _by_login(guest for dialect in dialects for guest in dialect.GUESTS)
         self._subscriptions = tuple(pattern for dialect in dialects for pattern in dialect.SUBSCRIPTIONS)
         self._use_cases = use_cases
         self._authenticate = authenticate
@@ -78,7 +79,10 @@ class Answering:
         inbound = self._received(inbound, found)
         dialect = found.dialect.NAME if found.dialect else ""
         context = Context(self._new_correlation(), inbound.carrier.value, dialect, inbound.peer.address)
-        await self._record(refusal, inbound, context)
+        try:
+            await self._record(refusal, inbound, context)
+        except Exception:
+            await self._failed(inbound, context)
         outbound = _refuse(found.dialect, refusal, "", inbound)
         self._meter.request(inbound.carrier, dialect, inbound.operation, outbound.outcome, 0.0)
         return msgspec.structs.replace(outbound, correlation=context.correlation)
@@ -130,9 +134,7 @@ class Answering:
         try:
             return await self._grant_or_refuse(found, inbound, context)
         except Exception:
-            self._log.exception(
-                "request failed", correlation=context.correlation, protocol=context.protocol, operation=inbound.operation
-            )
+            await self._failed(inbound, context)
             return _refuse(found.dialect, _INTERNAL, "", inbound)
 
     async def _grant_or_refuse(self, found: Match | Miss, inbound: Inbound, context: Context) -> Outbound:
@@ -163,6 +165,14 @@ class Answering:
             self._log.error("request took too long", correlation=context.correlation, operation=inbound.operation)
             self._meter.bound("request.seconds")
             return _refuse(dialect, _INTERNAL, "", inbound)
+
+    async def _failed(self, inbound: Inbound, context: Context) -> None:
+        """Tell operators of a fault of our own: in the log, and as an event if the registry still takes one."""
+        self._log.exception(
+            "request failed", correlation=context.correlation, protocol=context.protocol, operation=inbound.operation
+        )
+        with contextlib.suppress(Exception):
+            await self._audit.refused(EventKind.REQUEST_REFUSED, context, _INTERNAL)
 
     async def _record(self, refusal: Refusal, inbound: Inbound, context: Context) -> None:
         self._log_refused(refusal, inbound, context)
@@ -207,6 +217,16 @@ def _missed(miss: Miss) -> NoReturn:
         allowed = ", ".join(miss.methods)
         raise Refusal(Reason.NOT_ALLOWED, f"this path takes {allowed}", check="request.method")
     raise Refusal(Reason.NOT_FOUND, "there is nothing at this path", check="request.path")
+
+
+def _by_login(guests: Iterable[Guest]) -> dict[str, Guest]:
+    """Return the guests by their login. Raises `AmbiguousRoutesError` where two of them come in alike."""
+    found: dict[str, Guest] = {}
+    for guest in guests:
+        if guest.login in found:
+            raise AmbiguousRoutesError(f"{found[guest.login].name} and {guest.name} let guests in as {guest.login!r}")
+        found[guest.login] = guest
+    return found
 
 
 def _with_methods(outbound: Outbound, methods: tuple[str, ...]) -> Outbound:

@@ -17,7 +17,10 @@ def configure(level: str, form: str, lines_per_second: float) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+        # The plain traceback: the default one prints local variables, and among them are requests with their secrets.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     budget = LineBudget(Rate(lines_per_second, lines_per_second * 2))
     structlog.configure(

@@ -52,7 +52,7 @@ class Router:
         return Miss(other.dialect, other.route.operation, tuple(sorted(matches)))
 
     def _at(self, inbound: Inbound) -> dict[str, Match] | None:
-        """Return the routes at this path by method; the most literal template decides for its whole path."""
+        """Return the routes at this path by method, of each method the most literal one; a literal path stands alone."""
         literal = self._literal.get((inbound.carrier, inbound.guest, inbound.path))
         if literal is not None and not inbound.segments:
             return literal

@@ -1,6 +1,7 @@
 """What makes a credential: the rules for a proposed value, the id it is known by, and the text that is sealed."""
 
 import hashlib
+from typing import assert_never
 
 import msgspec
 
@@ -34,6 +35,8 @@ def credential_id(value: CredentialValue) -> str:
             return _sha3(text)
         case Lwm2m(endpoint=endpoint):
             return endpoint
+        case _:
+            assert_never(value)
 
 
 def basic_id(client_id: str, username: str) -> str:
@@ -61,6 +64,8 @@ def require_valid(value: CredentialValue) -> None:
             _require_text(text, "certificate")
         case Lwm2m(endpoint=endpoint):
             _require_text(endpoint, "endpoint")
+        case _:
+            assert_never(value)
 
 
 def seal_text(value: CredentialValue) -> Secret:
@@ -74,6 +79,8 @@ def seal_text(value: CredentialValue) -> Secret:
             return Secret(text)
         case Lwm2m(endpoint=endpoint):
             return Secret(endpoint)
+        case _:
+            assert_never(value)
 
 
 def from_seal_text(kind: CredentialKind, text: Secret) -> CredentialValue:
@@ -88,6 +95,8 @@ def from_seal_text(kind: CredentialKind, text: Secret) -> CredentialValue:
             return Certificate(text.reveal())
         case CredentialKind.LWM2M:
             return Lwm2m(text.reveal())
+        case _:
+            assert_never(kind)
 
 
 def has_control_characters(text: str) -> bool:

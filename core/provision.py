@@ -1,5 +1,7 @@
 """Provision: a device asks for its identity and gets it, durably, or is refused."""
 
+from typing import assert_never
+
 import msgspec
 
 from core import attestation, lifecycle, strategy
@@ -81,6 +83,8 @@ class Provision(msgspec.Struct, frozen=True):
                 changes = Changes(replace=(lifecycle.advance(device, DeviceState.PROVISIONED, self.issuer.clock.now()),))
             case Repeat(device=device):
                 result, changes = self._repeat(device, profile, known.credentials), Changes()
+            case _:
+                assert_never(decision)
         event = self._succeeded(result, type(decision).__name__.lower(), context)
         await self.repository.commit(msgspec.structs.replace(changes, events=(event,)))
         return result

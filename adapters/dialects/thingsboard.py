@@ -13,7 +13,7 @@ Departures from the reference server, all of them towards what its documentation
 - The option `thingsboard-guide-reply` adds the keys of the user guide's overview after the standard ones.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -301,6 +301,8 @@ def _credentials_value(credential: CredentialValue) -> str | dict[str, str]:
             return text
         case Lwm2m():
             return ""
+        case _:
+            assert_never(credential)
 
 
 _FAILURES = {

@@ -5,6 +5,8 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 import uvloop
@@ -125,7 +127,11 @@ async def stock_coap() -> None:
     await asyncio.Event().wait()
 
 
-SERVERS = {"gateway": gateway, "bare_http": bare_http, "stock_coap": stock_coap}
+SERVERS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+    "gateway": gateway,
+    "bare_http": bare_http,
+    "stock_coap": stock_coap,
+}
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

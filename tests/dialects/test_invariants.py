@@ -1,0 +1,258 @@
+"""What holds for every dialect, whatever a stranger sends."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from adapters.app import DIALECTS
+from adapters.dialects import operator
+from adapters.exchange import Carrier, Decoded, Dialect, Inbound, Outbound, Peer, Route, Success
+from adapters.router import Match, Router
+from core.errors import Reason, Refusal
+from core.messages import Identity
+from core.model import CredentialId, DeviceId, TenantId
+from tests.core.registry import KEY, SECRET
+from tests.dialects.thingsboard_server import Server, request
+from tests.fakes import START
+
+ALL: list[Dialect] = [*DIALECTS.values(), operator]
+ROUTES = [
+    pytest.param(dialect, route, id=f"{dialect.NAME} {route.carrier.value} {route.guest or 'any'} {route.method} {route.path}")
+    for dialect in ALL
+    for route in dialect.ROUTES
+]
+IDENTITY = Identity(TenantId("default"), DeviceId("d"), "meter-0042", CredentialId("c"))
+HIDDEN = "jpmwdn8ptlswmf4m29bw"
+SECRET_FIELDS = ("provisionDeviceSecret", "password", "token", "provision_secret")
+FIELDS = (
+    *SECRET_FIELDS,
+    "provisionDeviceKey",
+    "deviceName",
+    "credentialsType",
+    "hash",
+    "clientId",
+    "username",
+    "gateway",
+    "name",
+    "profile",
+    "strategy",
+    "reprovision",
+    "provision_key",
+    "options",
+    "metadata",
+    "credential",
+    "credentials",
+    "type",
+    "state",
+    "enabled",
+    "role",
+    "rows",
+    "devices",
+)
+
+VALID = [
+    msgspec.json.encode(
+        {"deviceName": "meter-0042", "provisionDeviceKey": KEY, "provisionDeviceSecret": HIDDEN, "token": HIDDEN}
+    ),
+    msgspec.json.encode({"name": "meters", "strategy": "create_new", "provision_key": KEY, "provision_secret": HIDDEN}),
+    msgspec.json.encode(
+        {
+            "name": "m1",
+            "profile": "meters",
+            "credential": {"type": "mqtt_basic", "client_id": "c", "username": "u", "password": HIDDEN},
+            "metadata": {"a": [1, None, {"b": 2.5}]},
+        }
+    ),
+    bytes.fromhex("0a0a6d657465722d30303432")  # protobuf: the name, the claim, MQTT credentials
+    + b"\x1a\x2c\x0a\x14k3y0demo0demo0demo00\x12\x14"
+    + HIDDEN.encode()
+    + b"\x22\x1c\x1a\x1a\x0a\x01c\x12\x01u\x1a\x14"
+    + HIDDEN.encode(),
+]
+HOSTILE = [
+    b"",
+    b"\x00",
+    b"\xff\xfe\xfd",
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"token":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    b'{"metadata":' + b'{"a":' * 900 + b"1" + b"}" * 901,
+    b'{"deviceName":"\\ud800","provisionDeviceKey":"k","provisionDeviceSecret":"s"}',
+    b'{"deviceName":"\\udc00\\ud800"}',
+    b'{"provisionDeviceKey":"\xff","provisionDeviceSecret":"s"}',
+    b'{"provisionDeviceKey":"\xed\xa0\x80","provisionDeviceSecret":"s"}',
+    b'{"\xff":1}',
+    b'{"token":' + b"9" * 50_000 + b"}",
+    b'{"provisionDeviceKey":1e999999,"provisionDeviceSecret":-0.0,"token":' + b"1" * 5_000 + b"}",
+    b'{"gateway":NaN}',
+    b'{"provisionDeviceKey":"k","provisionDeviceKey":{},"provisionDeviceSecret":"s","provisionDeviceSecret":[]}',
+    b'{"deviceName":"a\\u0000b","provisionDeviceKey":"k\\u0000","provisionDeviceSecret":"s"}',
+    b'{"credentialsType":"\\u0000"}',
+    b"\xef\xbb\xbf{}",
+    b"{}" * 1000,
+    b'{"a":1}\x00',
+    VALID[3][:-1],  # cut off within a text
+    VALID[3][:20],
+    b"\x1a\xff\xff\xff\xff\x0f",  # a length beyond the end
+    b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",  # a negative enumeration
+    b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",  # a number of too many bytes
+    b"\x0a\x02\xff\xff",  # a text that is not UTF-8
+    b"\x0b" * 200,  # groups within groups
+    b"\x22\x82\x01" + b"\x22\x02" * 100,
+]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """Return a valid body with some of its bytes altered, cut out or put in."""
+    content = bytearray(draw(st.sampled_from(VALID)))
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(content)))
+        match draw(st.integers(0, 2)):
+            case 0:
+                content[at : at + 1] = draw(st.binary(min_size=1, max_size=3))
+            case 1:
+                del content[at : at + draw(st.integers(1, 12))]
+            case _:
+                content[at:at] = draw(st.sampled_from([b'"', b"{", b"[", b"\\", b",", b"\x00", b"\xff", b"\\ud800", b"1e9"]))
+    return bytes(content)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=20),
+    st.sampled_from(["", " ", "true", "ACCESS_TOKEN", "MQTT_BASIC", "X509_CERTIFICATE", "create_new", "deny", "\x00", HIDDEN]),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=3),
+    max_leaves=6,
+)
+OBJECTS = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), VALUES, max_size=8).map(msgspec.json.encode)
+BODIES = st.one_of(st.binary(max_size=200), mutated(), OBJECTS, VALUES.map(msgspec.json.encode), st.sampled_from(HOSTILE))
+TEXTS = st.text(alphabet=st.characters(exclude_categories=()), max_size=20)
+QUERIES = st.dictionaries(
+    st.sampled_from(["tenant", "after", "limit", "name", "profile", "state", "kind", "newest", "x"]), TEXTS, max_size=3
+)
+HEADERS = st.dictionaries(st.sampled_from(["authorization", "accept", "if-match"]), TEXTS | TEXTS.map("Bearer ".__add__))
+FORMS = st.sampled_from(["", "json", "protobuf"])
+
+
+def inbound(route: Route, content: bytes, text: str = "x", form: str = "", **fields: Any) -> Inbound:
+    """Return a request that took this route."""
+    segments = [segment[1:-1] for segment in route.path.split("/") if segment.startswith("{")]
+    return Inbound(
+        carrier=route.carrier,
+        method=route.method,
+        path=route.path,
+        peer=Peer("192.0.2.7", 4711),
+        params=dict.fromkeys(segments, text),
+        body=content,
+        identity=IDENTITY if route.carrier is Carrier.MQTT and not route.guest else None,
+        guest=route.guest,
+        form=form,
+        operation=route.operation,
+        received_at=START,
+        **fields,
+    )
+
+
+def refused(dialect: Dialect, route: Route, request: Inbound) -> Refusal | None:
+    """Return how a request is refused, None where it is decoded; anything else that is raised passes."""
+    try:
+        assert isinstance(dialect.decode(route, request), Decoded)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+@pytest.mark.parametrize(("dialect", "route"), ROUTES)
+@settings(deadline=None, max_examples=60)
+@given(content=BODIES, text=TEXTS.filter(bool), form=FORMS, query=QUERIES, headers=HEADERS)
+def test_a_request_is_decoded_or_refused_and_never_anything_else(
+    dialect: Dialect, route: Route, content: bytes, text: str, form: str, query: dict[str, str], headers: dict[str, str]
+) -> None:
+    request = inbound(route, content, text, form, query=query, headers=headers)
+    refusal = refused(dialect, route, request)
+    if refusal is not None:
+        assert refusal.reason in (Reason.MALFORMED, Reason.UNAUTHENTICATED)
+        assert isinstance(dialect.refuse(refusal, "", request), Outbound)
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize(("dialect", "route"), ROUTES)
+def test_what_is_known_to_hurt_does_not(dialect: Dialect, route: Route, content: bytes) -> None:
+    request = inbound(route, content)
+    refusal = refused(dialect, route, request)
+    if refusal is not None:
+        assert isinstance(dialect.refuse(refusal, "", request), Outbound)
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize(("dialect", "route"), ROUTES)
+def test_every_reason_can_be_refused_on_every_route_in_every_form(dialect: Dialect, route: Route, reason: Reason) -> None:
+    for form in ("", "json", "protobuf"):
+        for content in (b"", *VALID):
+            request = inbound(route, content, HIDDEN, form)
+            answer = dialect.refuse(Refusal(reason, "no", check="any", retry_after=1.5), form, request)
+            assert isinstance(answer, Outbound)
+            assert HIDDEN not in repr(answer)
+            if route.operation != "provision":
+                assert not isinstance(answer.outcome, Success)
+
+
+@pytest.mark.parametrize(("dialect", "route"), ROUTES)
+@settings(deadline=None, max_examples=60)
+@given(
+    fields=st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=6),
+    secret=st.sampled_from(SECRET_FIELDS),
+    wrap=st.sampled_from([lambda text: text, lambda text: [text], lambda text: {"a": text}, lambda text: {"password": text}]),
+)
+def test_no_refusal_repeats_a_secret(dialect: Dialect, route: Route, fields: dict[str, Any], secret: str, wrap: Any) -> None:
+    content = msgspec.json.encode(fields | {secret: wrap(HIDDEN)})
+    request = inbound(route, content, headers={"authorization": f"Bearer {HIDDEN}"})
+    refusal = refused(dialect, route, request)
+    if refusal is not None:
+        assert HIDDEN not in refusal.detail
+        assert HIDDEN not in repr(dialect.refuse(refusal, "", request))
+
+
+@settings(deadline=None, max_examples=200)
+@given(content=BODIES, carrier=st.sampled_from(Carrier), form=FORMS)
+@example(content=VALID[0].replace(HIDDEN.encode(), SECRET.encode()), carrier=Carrier.HTTP, form="")
+def test_no_body_breaks_the_way_through_the_core(content: bytes, carrier: Carrier, form: str) -> None:
+    async def ask() -> tuple[Outbound, list[str]]:
+        server = Server()
+        await server.registry.profile()
+        answer = await server.answer(request(carrier, content.replace(HIDDEN.encode(), SECRET.encode()), form=form))
+        return answer, await server.checks()
+
+    answer, checks = asyncio.run(ask())
+    # A field that is wrong ends an MQTT connection with the words of an internal error, and is recorded; a fault is not.
+    assert answer.outcome is not Reason.INTERNAL or checks == ["body.field"]
+
+
+def test_all_dialects_fit_beside_each_other() -> None:
+    router = Router(ALL)
+    for dialect in ALL:
+        for route in dialect.ROUTES:
+            path = route.path.replace("{", "").replace("}", "")
+            asked = msgspec.structs.replace(inbound(route, b""), path=path)
+            found = router.find(asked)
+            assert isinstance(found, Match)
+            assert found.dialect is dialect
+
+
+@pytest.mark.parametrize("dialect", ALL, ids=[dialect.NAME for dialect in ALL])
+def test_a_guests_routes_have_a_guest_and_its_subscriptions_have_no_wildcard(dialect: Dialect) -> None:
+    guests = {guest.name: guest for guest in dialect.GUESTS}
+    assert {route.guest for route in dialect.ROUTES if route.guest} <= set(guests)
+    assert all(guest.login for guest in guests.values())
+    assert not any(set(topic) & {"+", "#"} for guest in guests.values() for topic in guest.subscriptions)
