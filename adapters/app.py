@@ -69,7 +69,7 @@ class Gateway:
         """
         secrets = keys.load(self.config, self.entropy)
         vault = Vault(secrets.master(), self.entropy)
-        async with open_repository(self.config.database) as repository:
+        async with open_repository(self.config.database, queue=self.config.database_queue) as repository:
             await _require_key(repository, vault)
             await _set_device_limit(repository, self.config.device_limit)
             running = Running(self, repository, vault, secrets)

@@ -37,6 +37,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mqtt: tuple[Address, ...] = (Address("127.0.0.1", 1883),)
     data: Path = Path("data")
     database: str = "sqlite:data/firstlight.db"
+    database_queue: int = 10_000
     admin_token: Secret | None = None
     master_key: Secret | None = None
     dialects: tuple[str, ...] = DIALECTS
@@ -131,6 +132,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "MQTT": ("mqtt", settings.addresses),
     "DATA": ("data", Path),
     "DATABASE": ("database", settings.database),
+    "DATABASE_QUEUE": ("database_queue", settings.count(1)),
     "ADMIN_TOKEN": ("admin_token", settings.admin_token),
     "MASTER_KEY": ("master_key", settings.master_key),
     "DIALECTS": ("dialects", settings.some_of(DIALECTS)),
