@@ -1,6 +1,7 @@
 """Requests that come together are served together: a group forms by itself while the one before it is under way."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -9,6 +10,10 @@ from storage import refusals
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+_CALM_TURNS = 6
+_CALM_SECONDS = 50e-6
+_PATIENCE_SECONDS = 1e-2
 
 
 class Group(Generic[Q, A]):
@@ -47,10 +52,8 @@ class Group(Generic[Q, A]):
     async def _serve_all(self) -> None:
         try:
             while self._waiting:
-                # Two turns of the loop let in what arrived with the ones that wait: larger groups cost less each, and an
-                # idle loop turns in microseconds.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
+                if self._size > 1:
+                    await _calm()
                 count = min(self._size, len(self._waiting))
                 await self._serve_group([self._waiting.popleft() for _ in range(count)])
         finally:
@@ -69,3 +72,21 @@ class Group(Generic[Q, A]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+
+async def _calm() -> None:
+    """Wait until the loop has had nothing else to do for a few turns, a few milliseconds at most.
+
+    What arrives together is to be served together, and it takes some turns from a readable socket to here. An idle loop turns
+    within microseconds, so a lone request hardly waits. A busy one gains more than it waits: a larger group costs less for
+    each of its requests, and the two threads no longer take the interpreter's lock from each other at every statement
+    (measured: a quarter of the processor time of a provision).
+    """
+    turned = time.perf_counter()
+    patience = turned + _PATIENCE_SECONDS
+    calm = 0
+    while calm < _CALM_TURNS and turned < patience:
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        calm = calm + 1 if now - turned < _CALM_SECONDS else 0
+        turned = now

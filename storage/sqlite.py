@@ -38,7 +38,7 @@ class SqliteSettings(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = QUEUE
     group: int = GROUP
     max_pages: int | None = None
-    busy_seconds: float = 5.0
+    busy_seconds: float = 2.0
 
 
 class SqliteRepository:

@@ -38,6 +38,7 @@ class HttpLane:
 
     def __init__(self, port: int, _number: int) -> None:
         self.socket = socket.create_connection((HOST, port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
 
     def send(self, body: bytes) -> None:
@@ -93,6 +94,7 @@ class MqttLane:
 
     def __init__(self, port: int, _number: int) -> None:
         self.socket = socket.create_connection((HOST, port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(b"\x10\x17\x00\x04MQTT\x04\x82\x00\x3c\x00\x00\x00\x09provision")
         self.socket.sendall(b"\x82\x18\x00\x01\x00\x13/provision/response\x01")
         greeting = b""
