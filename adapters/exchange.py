@@ -53,12 +53,13 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     """One request as a protocol received it, bounded but not interpreted.
 
     `path` begins as the sender wrote it: with a slash over HTTP and CoAP; over MQTT it is the topic. Path segments and query
-    are percent-decoded; header names are lower case. `segments` are those of the path where one of them holds a slash itself
-    (`%2F`), otherwise empty: the path says it all. `method` is the protocol's own word in upper case: GET, POST, FETCH,
-    IPATCH ...; over MQTT it is PUBLISH. `params` are what the route's template captured. `identity` and `guest` say what an
-    MQTT connection proved at CONNECT: a device, or the name of the guest it came in as. `form` is the form that the previous
-    answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3, 4, 5).
-    `operation` and `received_at` (milliseconds since the Unix epoch) are filled in on the way, before a dialect sees them.
+    are percent-decoded; headers are looked up in lower case. `segments` are those of the path where one of them holds a slash
+    itself (`%2F`), otherwise empty: the path says it all. `method` is the protocol's own word in upper case: GET, POST,
+    FETCH, IPATCH ...; over MQTT it is PUBLISH. `params` are what the route's template captured. `identity` and `guest` say
+    what an MQTT connection proved at CONNECT: a device, or the name of the guest it came in as. `form` is the form that the
+    previous answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT:
+    3, 4, 5). `operation` and `received_at` (milliseconds since the Unix epoch) are filled in on the way, before a dialect
+    sees them.
     """
 
     carrier: Carrier

@@ -62,8 +62,11 @@ class Audit:
         device: Device | None = None,
         device_name: str = "",
     ) -> None:
-        """Record a refused request. A registry that cannot take the event does not change the answer."""
-        if self._refusals.take("", self._clock.monotonic()):
+        """Record a refused request. A registry that cannot take the event does not change the answer.
+
+        What the registry itself failed at is not recorded: it would fail again, and the device would wait for both.
+        """
+        if refusal.check.startswith("storage.") or self._refusals.take("", self._clock.monotonic()):
             return
         event = self.event(
             kind,

@@ -12,7 +12,7 @@ from core.limits import Buckets, Rate
 from core.messages import Context
 from core.model import DEFAULT_TENANT, Device, Event, EventKind, Profile, Role, Secret, TenantId
 from core.operate import Operate, Operation, bearer_lookup
-from core.operate.messages import Command, CreateProfile, CreateToken, DefineDevice
+from core.operate.messages import Command, CreateProfile, CreateToken, DefineDevice, Unreadable
 from core.operate.results import DefinedDevice, SecretProfile
 from core.ports import Changes, EventPage, TenantQuery
 from storage.memory import MemoryRepository
@@ -64,13 +64,13 @@ class Desk:
             frozenset({OPTION}),
         )
 
-    async def __call__(self, command: Command, bearer: Secret = ADMIN, tenant: str | None = None) -> Any:
+    async def __call__(self, command: Command | Unreadable, bearer: Secret = ADMIN, tenant: str | None = None) -> Any:
         """Give a command, a millisecond after the last one, so that events sort by what they tell of."""
         self.clock.advance(0.001)
         context = Context("correlation-1", "http", "operator", "192.0.2.1")
         return await self.operate(Operation(bearer, TenantId(tenant) if tenant else None, command), context)
 
-    async def refused(self, command: Command, bearer: Secret = ADMIN, tenant: str | None = None) -> Refusal:
+    async def refused(self, command: Command | Unreadable, bearer: Secret = ADMIN, tenant: str | None = None) -> Refusal:
         """Give a command that is refused."""
         try:
             answer = await self(command, bearer, tenant)

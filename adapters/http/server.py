@@ -71,7 +71,7 @@ class HttpServer:
         await self._connections.shutdown(deadline_seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        page = self._pages.get(request.path)
+        page = self._pages.get(request.raw_path.partition("?")[0])
         if page is not None and request.method in ("GET", "HEAD"):
             return await _show(page)
         response = translate.outbound(await self._answer(request))

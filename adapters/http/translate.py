@@ -46,7 +46,7 @@ def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
         peer=peer,
         segments=tuple(map(unquote, raw_path.split("/"))) if _ESCAPED_SLASH.search(raw_path) else (),
         query=_query(raw_query),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers=request.headers,
         content_type=request.headers.get("Content-Type"),
         body=body,
     )

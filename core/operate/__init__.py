@@ -57,6 +57,8 @@ class Operate:
         try:
             actor = await self._access.identify(operation.bearer, context.source)
             context = msgspec.structs.replace(context, actor=actor.name)
+            if isinstance(command, messages.Unreadable):
+                raise command.refusal
             tenant = await self._access.admit(actor, command, operation.tenant)
             return await self._handlers[type(command)](command, Scope(tenant, context))
         except Refusal as refusal:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from core.errors import Refusal
 from core.messages import Lwm2m
 from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy, TenantId
 
@@ -228,9 +229,15 @@ Command = (
 )
 
 
+class Unreadable(msgspec.Struct, frozen=True):
+    """A command that could not be read; only who proves to be an operator is told why."""
+
+    refusal: Refusal
+
+
 class Operation(msgspec.Struct, frozen=True):
     """A command, who gives it, and for which tenant (None: the bearer's own)."""
 
     bearer: Secret
     tenant: TenantId | None
-    command: Command
+    command: Command | Unreadable

@@ -71,7 +71,7 @@ def require_options(options: Iterable[str], known: frozenset[str]) -> tuple[str,
     unknown = [option for option in chosen if option not in known]
     if unknown:
         names = ", ".join(sorted(known)) or "none"
-        raise malformed(f"options: {unknown[0][:TEXT_CHARACTERS]!r} is not known, known are: {names}", "profile.options")
+        raise malformed(f"options: one is not known, known are: {names}", "profile.options")
     return chosen
 
 

@@ -89,3 +89,13 @@ async def test_a_registry_that_cannot_take_the_event_changes_nothing(fault: Call
     repository = FaultyRepository(fault)
     audit = Audit(repository, registry.clock, registry.entropy, Rate(0.0, 1.0))
     await audit.refused(EventKind.REQUEST_REFUSED, CONTEXT, REFUSAL)
+
+
+async def test_what_the_registry_itself_failed_at_is_not_tried_on_it_again() -> None:
+    commits: list[Changes] = []
+    audit = Registry(FaultyRepository(commits.append)).audit  # remembers, and lets everything through
+    refusal = Refusal(Reason.UNAVAILABLE, "the registry cannot be used now", check="storage.failed")
+    await audit.refused(EventKind.PROVISION_REFUSED, CONTEXT, refusal)
+    assert commits == []
+    await audit.refused(EventKind.PROVISION_REFUSED, CONTEXT, REFUSAL)
+    assert len(commits) == 1

@@ -166,3 +166,14 @@ async def test_a_refusal_is_recorded_once_and_changes_carry_the_actor() -> None:
     assert [made.actor, created.actor, refused.actor] == ["admin", "night-shift", "night-shift"]
     assert [created.kind, refused.kind] == [EventKind.PROFILE_CREATED, EventKind.REQUEST_REFUSED]
     assert (created.correlation, created.source, created.dialect) == ("correlation-1", "192.0.2.1", "operator")
+
+
+async def test_what_cannot_be_read_is_told_to_operators_alone() -> None:
+    desk = Desk()
+    unreadable = messages.Unreadable(Refusal(Reason.MALFORMED, "limit: expected int", check="query.limit"))
+    stranger = await desk.refused(unreadable, bearer=Secret("nobody's"))
+    assert (stranger.reason, "limit" in stranger.detail) == (Reason.UNAUTHENTICATED, False)
+    known = await desk.refused(unreadable)
+    assert (known.reason, known.detail) == (Reason.MALFORMED, "limit: expected int")
+    events = await desk.events(EventKind.REQUEST_REFUSED)
+    assert [(event.check, event.actor) for event in events] == [("bearer.unknown", ""), ("query.limit", "admin")]

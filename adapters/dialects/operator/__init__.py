@@ -17,7 +17,7 @@ from adapters.exchange import Decoded, Guest, Inbound, Outbound, Route, Success
 from core.errors import Refusal
 from core.messages import Context
 from core.model import Secret, TenantId
-from core.operate.messages import Operation
+from core.operate.messages import Operation, Unreadable
 
 __all__ = [
     "GUESTS",
@@ -63,16 +63,27 @@ async def describe(_question: DescribeApi, _context: Context) -> ApiDescription:
 
 
 def decode(route: Route, inbound: Inbound) -> Decoded:
-    """Read a request; the form of its answer is the operation's name. Raises `Refusal` MALFORMED."""
+    """Read a request; the form of its answer is the operation's name. Raises `Refusal` UNAUTHENTICATED without a bearer.
+
+    What is wrong with the rest is for `Operate` to tell, once it knows who asks.
+    """
     if route.operation == DESCRIBE:
         return Decoded(DescribeApi(), DESCRIBE)
     endpoint = BY_OPERATION[route.operation]
+    bearer = _bearer(inbound.headers)
+    try:
+        operation = _operation(endpoint, bearer, inbound)
+    except Refusal as refusal:
+        operation = Operation(bearer, None, Unreadable(refusal))
+    return Decoded(operation, endpoint.operation)
+
+
+def _operation(endpoint: Endpoint, bearer: Secret, inbound: Inbound) -> Operation:
     _require_text((*inbound.params.values(), *inbound.query.values()))
     query = read_query(endpoint.query, inbound.query)
     body = _read_body(endpoint, inbound.body)
     command = endpoint.read(inbound.params.get("id", ""), query, body)
-    tenant = TenantId(query.tenant) if query.tenant else None
-    return Decoded(Operation(_bearer(inbound.headers), tenant, command), endpoint.operation)
+    return Operation(bearer, TenantId(query.tenant) if query.tenant else None, command)
 
 
 def encode(result: Any, form: str, inbound: Inbound) -> Outbound:

@@ -58,7 +58,7 @@ def choice(what: str, word: str, kind: type[E], among: tuple[E, ...] = ()) -> E:
             return member
     if word in _NOT_YET:
         raise malformed(f"{what}: {word} is not in this version, expected {listing(members)}", f"{what}.version")
-    raise malformed(f"{what}: invalid value {word[:_SENTENCE_CHARACTERS]!r}, expected {listing(members)}", f"{what}.value")
+    raise malformed(f"{what}: invalid value, expected {listing(members)}", f"{what}.value")
 
 
 def listing(members: tuple[enum.Enum, ...]) -> str:
@@ -74,7 +74,7 @@ def sentence(error: msgspec.ValidationError, kind: Any, what: str = "field") -> 
     if fault.startswith(_UNKNOWN_FIELD):
         fault = f"unknown {what} {fault.removeprefix(_UNKNOWN_FIELD)}{_known(kind, place)}"
     elif fault.startswith("Invalid value") and place.endswith("type"):
-        fault = f"{fault}, expected one of {', '.join(CREDENTIAL_TYPES)}"
+        fault = f"invalid value, expected one of {', '.join(CREDENTIAL_TYPES)}"
     fault = (fault[:1].lower() + fault[1:]).replace("`", "")
     return (f"{place}: {fault}" if place else fault)[:_SENTENCE_CHARACTERS]
 
