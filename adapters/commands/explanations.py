@@ -13,16 +13,24 @@ class Explanation(msgspec.Struct, frozen=True):
     remedy: str
 
 
-def explanation(check: str, detail: str) -> Explanation:
-    """Return what a check means; an unknown one speaks by the event's own detail, a known protocol by its fault."""
-    known = EXPLANATIONS.get(check)
+def explanation(check: str, detail: str, dialect: str = "") -> Explanation:
+    """Return what a check means to who asked in a dialect: some checks refuse both devices and operators.
+
+    An unknown one speaks by the event's own detail, a known protocol by its fault.
+    """
+    of_commands = dialect == _OPERATOR
+    known = (COMMANDS.get(check) if of_commands else None) or EXPLANATIONS.get(check)
     if known is not None:
         return known
     protocol = _PROTOCOLS.get(check.partition(".")[0])
-    meaning = f"{protocol} {detail}".rstrip() if protocol else detail or f"The check {check} refused the request."
-    return Explanation(meaning, _ASK_FIRMWARE if protocol else "")
+    if protocol:
+        return Explanation(f"{protocol} {detail}".rstrip(), _ASK_CLIENT if of_commands else _ASK_FIRMWARE)
+    return Explanation(detail or f"The check {check} refused the request.", _ASK_COMMAND if of_commands else "")
 
 
+_OPERATOR: Final = "operator"
+_ASK_COMMAND: Final = "Correct the command: --help names its options, and /openapi.json the fields of the operator API."
+_ASK_CLIENT: Final = "Compare what the client of the operator API sends with its description, /openapi.json."
 _ASK_FIRMWARE: Final = "Compare what the firmware sends with the protocol's and the vendor's documents."
 _PROTOCOLS: Final = MappingProxyType(
     {
@@ -137,9 +145,13 @@ EXPLANATIONS: Final = MappingProxyType(
             "More attempts were made with this claim key than FIRSTLIGHT_LIMIT_CLAIM_KEY allows.",
             "If a fleet starts all at once, raise the limit; the devices come again by themselves. If not, rotate the secret.",
         ),
-        "limit.failures": Explanation(
+        "limit.login": Explanation(
             "This source address presented wrong credentials more often than FIRSTLIGHT_LIMIT_FAILURES allows.",
             "Look at the refusals before this one (firstlight event list --kind login.refused) and mend what they name.",
+        ),
+        "limit.bearer": Explanation(
+            "This source address presented wrong operator tokens more often than FIRSTLIGHT_LIMIT_FAILURES allows.",
+            "Wait a little and use a right one (firstlight token list). If it was none of you, someone is guessing from there.",
         ),
         "registry.conflict": Explanation(
             "Other requests changed the same entries at the same moment, three times in a row; nothing was written.",
@@ -149,12 +161,31 @@ EXPLANATIONS: Final = MappingProxyType(
         "keys.pending": Explanation(
             "Too many passwords were waiting to be checked, which is slow on purpose; nothing was written.", _RESEND
         ),
+        "storage.queue": Explanation(
+            "More requests were waiting for the registry than it lets wait; nothing was written.",
+            "It may come again; if this goes on, slow the devices down or give the registry a faster disk.",
+        ),
+        "storage.closed": Explanation(
+            "The gateway was stopping and its registry was closed already; nothing was written.",
+            "It may come again once the gateway is back.",
+        ),
+        "storage.failed": Explanation(
+            "The registry could not read or write its file: the disk is full or broken, or another program holds the file.",
+            "Look for the cause in the gateway's log, and at the room and the rights of the folder that the file is in.",
+        ),
+        "storage.value": Explanation(
+            "A value cannot be stored in a database, such as a text that is not whole Unicode.",
+            "Correct the texts in what was sent.",
+        ),
         "request.path": Explanation(
             "Nothing is served at the path that was asked for.",
             "Compare the path in the firmware, case and leading slash too, and the dialects in FIRSTLIGHT_DIALECTS.",
         ),
         "request.method": Explanation(
             "The path is right and the method is not.", "Have the firmware use one of the methods that the detail names."
+        ),
+        "request.encoding": Explanation(
+            "The path or the query of the request is not UTF-8.", "Correct how the client encodes its path and query."
         ),
         "body.empty": Explanation("The request had no body.", "Have the firmware send its JSON object."),
         "body.unparsed": Explanation(
@@ -163,6 +194,13 @@ EXPLANATIONS: Final = MappingProxyType(
         ),
         "body.field": Explanation(
             "A field of the body is missing or of the wrong kind; the detail names it.", "Correct the field in the firmware."
+        ),
+        "body.json": Explanation(
+            "The body is not JSON in UTF-8, or is nested too deep; the detail says where.", "Correct the body that was sent."
+        ),
+        "query": Explanation(
+            "A query parameter is unknown or of the wrong kind; the detail names it.",
+            "Correct the parameter; /openapi.json names those of each path.",
         ),
         "bearer.missing": Explanation(
             "The operator API was asked without a token.",
@@ -182,3 +220,78 @@ EXPLANATIONS: Final = MappingProxyType(
         ),
     }
 )
+
+COMMANDS: Final = MappingProxyType(
+    {
+        "body.empty": Explanation("The request had no body.", "Send a JSON object; /openapi.json describes it."),
+        "body.field": Explanation(
+            "A field of the body is missing, unknown or of the wrong kind; the detail names it.", _ASK_COMMAND
+        ),
+        "request.path": Explanation(
+            "The operator API has nothing at the path that was asked for.", "Compare it with the paths in /openapi.json."
+        ),
+        "request.method": Explanation(
+            "The path is right and the method is not.", "Use one of the methods that the detail names."
+        ),
+        "device.unknown": Explanation(
+            "There is no device of this id or name.", "firstlight device list shows which there are."
+        ),
+        "profile.unknown": Explanation(
+            "There is no profile of this id or name.", "firstlight profile list shows which there are."
+        ),
+        "token.unknown": Explanation("There is no token of this id or name.", "firstlight token list shows which there are."),
+        "tenant.unknown": Explanation("There is no tenant of this id.", "Leave the tenant out to ask for the token's own."),
+        "tenant.other": Explanation(
+            "The token belongs to another tenant than the one that was named, and only an admin may do that.",
+            "Leave the tenant out, or use a token of that tenant.",
+        ),
+        "device.name_blank": Explanation("The device's name is nothing but white space.", _ASK_COMMAND),
+        "device.name_missing": Explanation("The device's name is empty.", _ASK_COMMAND),
+        "device.name_length": Explanation(
+            "The device's name is longer than the registry takes.", "Shorten it to 255 characters."
+        ),
+        "device.name_characters": Explanation(
+            "The device's name holds control characters or markup, which could harm whoever reads it in a list.", _ASK_COMMAND
+        ),
+        "credential.mqtt_basic": Explanation(
+            "MQTT credentials like these cannot be looked up: a password alone, or a client id with a password.",
+            "Name a user too, or a client id without a password.",
+        ),
+        "credential.characters": Explanation("The credential holds a control character.", _ASK_COMMAND),
+        "credential.empty": Explanation(
+            "The credential has an empty value where its type needs one.", "Give the value, or leave it out to have one drawn."
+        ),
+        "token.name_reserved": Explanation(
+            "Events use this name for the bearer of the admin token.", "Choose another name for the token."
+        ),
+        "import.seconds": Explanation(
+            "The import took longer than one request may; the rows that were done are kept.",
+            "Send the same again: it goes on from there.",
+        ),
+        "device_name": Explanation(
+            "The tenant has a device of this name already.", "Choose another name, or delete the device that has it."
+        ),
+        "credential_lookup": Explanation(
+            "The credential belongs to a device already.", "Give every device a token, user name or certificate of its own."
+        ),
+        "profile_name": Explanation("The tenant has a profile of this name already.", "Choose another name."),
+        "provision_key": Explanation(
+            "A profile has this provision key already.", "Choose another key, or leave it out to have one drawn."
+        ),
+        "token_name": Explanation(
+            "The tenant has a token of this name already.", "Choose another name, or revoke the token that has it."
+        ),
+        "device_limit": Explanation(
+            "The tenant has as many devices as it may have.",
+            "Delete devices that are gone, or raise FIRSTLIGHT_DEVICE_LIMIT and restart the gateway.",
+        ),
+        "reference": Explanation(
+            "Something that the command refers to is gone, or what it would delete is still in use; nothing was written.",
+            "Look at the profile and its devices (firstlight device list --profile P), then try again.",
+        ),
+        "version": Explanation(
+            "Others changed the same entry at the same moment, several times in a row; nothing was written.", "Try again."
+        ),
+    }
+)
+"""What checks mean to who gave a command, where that is something else than to a device, or nothing to one."""

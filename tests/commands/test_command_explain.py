@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from adapters.commands.explanations import EXPLANATIONS, explanation
+from adapters.commands.explanations import COMMANDS, EXPLANATIONS, explanation
+from core.errors import Guard
 
 Run = Callable[..., Any]
 EVENT = {
@@ -20,7 +21,10 @@ EVENT = {
     "check": "claim.secret",
     "detail": "the claim key and its secret are not known",
 }
-CORE = Path(__file__).parents[2] / "core"
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "core"
+AT_START = {"storage.schema", "storage.lock", "storage.open"}
+"""What keeps a gateway from starting, so that no request meets it."""
 
 
 def test_a_refusal_is_explained(gateway: Any, run: Run) -> None:
@@ -70,20 +74,72 @@ def test_an_unknown_check_speaks_by_its_detail(check: str, detail: str, meaning:
     assert explanation(check, detail).meaning == meaning
 
 
+@pytest.mark.parametrize(
+    ("check", "detail", "meaning"),
+    [
+        ("limit.value", "limit: expected int", "limit: expected int"),
+        ("http.body_bytes", "too large", "The request broke a rule or a bound of HTTP here: too large"),
+        ("device.unknown", "", "There is no device of this id or name."),
+        ("role", "", EXPLANATIONS["role"].meaning),
+    ],
+)
+def test_an_operator_is_told_of_commands_and_not_of_firmware(check: str, detail: str, meaning: str) -> None:
+    known = explanation(check, detail, "operator")
+    assert known.meaning == meaning
+    assert known.remedy
+    assert "firmware" not in known.meaning + known.remedy
+
+
+def test_the_dialect_of_the_event_decides(gateway: Any, run: Run) -> None:
+    refused = {**EVENT, "kind": "request.refused", "dialect": "operator", "check": "device.unknown", "detail": "none"}
+    gateway.json("GET", "/v1/events", {"items": [refused, {**refused, "dialect": "thingsboard"}], "next": None})
+    operators, devices = run("explain", "c-1", "--json").json()
+    assert operators["meaning"] == COMMANDS["device.unknown"].meaning
+    assert devices["meaning"] == EXPLANATIONS["device.unknown"].meaning
+    shown = run("explain", "c-1").out
+    assert shown.index(f"meaning  {operators['meaning']}") < shown.index(f"meaning  {devices['meaning']}")
+
+
+CHECKED = {"_unknown": 0, "require": 1}
+"""Where calls that refuse take the check, other than by its own name."""
+
+
 def checks_of(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.keyword) and node.arg == "check" and isinstance(node.value, ast.Constant):
             yield str(node.value.value)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CHECKED:
+            check = node.args[CHECKED[node.func.id]]
+            assert isinstance(check, ast.Constant), ast.unparse(node)
+            yield str(check.value)
 
 
 def test_every_check_of_the_core_that_a_device_can_fail_is_explained() -> None:
     checks = {check for path in CORE.glob("*.py") for check in checks_of(path)}
-    assert checks
+    assert {"limit.login", "claim.secret", "registry.conflict"} < checks
     assert checks - {""} <= set(EXPLANATIONS)
 
 
+@pytest.mark.parametrize("package", ["core/operate", "adapters", "storage"])
+def test_every_check_has_an_explanation_or_speaks_of_its_protocol(package: str) -> None:
+    checks = {check for path in (ROOT / package).rglob("*.py") for check in checks_of(path)} - AT_START
+    assert checks
+    unexplained = checks - set(EXPLANATIONS) - set(COMMANDS)
+    assert {check.partition(".")[0] for check in unexplained} <= {"http", "coap", "mqtt"}
+
+
+@pytest.mark.parametrize("guard", Guard)
+def test_every_guard_that_refuses_a_command_is_explained(guard: Guard) -> None:
+    assert guard.value in COMMANDS
+
+
+@pytest.mark.parametrize("check", ["body.json", "body.unparsed", "body.field", "query", "request.encoding", "keys.pending"])
+def test_a_check_that_is_named_elsewhere_is_explained(check: str) -> None:
+    assert check in EXPLANATIONS
+
+
 def test_explanations_are_sentences() -> None:
-    for known in EXPLANATIONS.values():
+    for known in (*EXPLANATIONS.values(), *COMMANDS.values()):
         assert known.meaning[0].isupper()
         assert known.meaning.endswith(".")
         assert known.remedy.endswith((".", ")"))

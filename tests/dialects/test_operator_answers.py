@@ -284,6 +284,16 @@ async def test_every_reference_of_the_description_resolves() -> None:
     assert {reference.removeprefix("#/components/schemas/") for reference in found} == set(schemas)
 
 
+async def test_the_description_promises_a_request_id_in_the_header_alone() -> None:
+    document = await Api().get("describe_api")
+    assert set(document["components"]["schemas"]["Problem"]["properties"]) == {"type", "title", "status", "detail", "check"}
+    assert "request_id" not in json.dumps(document)
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    granted = [each for operation in operations for status, each in operation["responses"].items() if status < "300"]
+    assert len(granted) == len(operations)
+    assert all("X-Request-ID" in each["headers"] for each in granted)
+
+
 async def test_the_description_of_an_operation_is_complete() -> None:
     document = await Api().get("describe_api")
     for path, methods in document["paths"].items():

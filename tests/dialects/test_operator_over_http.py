@@ -30,6 +30,48 @@ async def test_a_body_that_cannot_be_read_is_recorded(operator: Operator) -> Non
     assert (event["correlation"], event["check"]) == (answer.headers["x-request-id"], "body.field")
 
 
+async def test_a_stranger_learns_nothing_but_that_he_is_one(gateway: Running, operator: Operator) -> None:
+    address, text = gateway.listening.http[0], "spoken-by-a-stranger"
+    bad = [("POST", "/v1/profiles", {text: 1}), ("POST", "/v1/tokens", [text]), ("GET", f"/v1/devices?{text}=1", None)]
+    for token, check in (("", "bearer.missing"), ("wrong", "bearer.unknown")):
+        async with Operator(address, token) as stranger:
+            good = await stranger.ask("GET", "/v1/devices")
+            for method, path, body in bad:
+                answer = await stranger.ask(method, path, body)
+                assert (answer.status, answer.body) == (401, good.body)
+                event = await operator.newest_event()
+                assert (event["kind"], event["check"], event["actor"]) == ("request.refused", check, "")
+                assert event["correlation"] == answer.headers["x-request-id"]
+                assert text not in json.dumps(event)
+
+
+async def test_a_secret_in_a_wrong_field_is_in_no_answer_and_no_event(operator: Operator) -> None:
+    secret = "pasted-where-it-does-not-belong"
+    bodies = [
+        ("POST", "/v1/profiles", {"name": "p", "strategy": secret}),
+        ("POST", "/v1/profiles", {"name": "p", "reprovision": secret}),
+        ("POST", "/v1/profiles", {"name": "p", "options": [secret]}),
+        ("POST", "/v1/profiles", {"name": "p", "options": secret}),
+        ("PATCH", "/v1/devices/m", {"state": secret}),
+        ("POST", "/v1/devices", {"name": "d", "profile": "meters", "credential": {"type": secret}}),
+        ("POST", "/v1/tokens", {"name": "t", "role": secret}),
+        ("GET", f"/v1/devices?state={secret}", None),
+        ("GET", f"/v1/events?kind={secret}", None),
+    ]
+    for method, path, body in bodies:
+        answer = await operator.ask(method, path, body)
+        assert (answer.status, secret.encode() in answer.body) == (400, False)
+        event = await operator.newest_event()
+        assert (event["correlation"], event["actor"]) == (answer.headers["x-request-id"], "admin")
+        assert secret not in json.dumps(event)
+
+
+async def test_the_id_of_a_refused_request_is_in_its_header_alone(operator: Operator) -> None:
+    answer = await operator.ask("GET", "/v1/devices/gone")
+    assert set(json.loads(answer.body)) == {"type", "title", "status", "detail", "check"}
+    assert answer.headers["x-request-id"]
+
+
 async def test_a_thousand_devices_come_and_are_listed(operator: Operator) -> None:
     before = len(await operator.all("/v1/devices"))
     rows = [{"line": line, "name": f"imported {line}"} for line in range(1_000)]

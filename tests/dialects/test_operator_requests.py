@@ -41,7 +41,7 @@ def decode(
 def refused(method: str, path: str, body: bytes | object = b"", query: Mapping[str, str] = NOTHING) -> Refusal:
     """Read a request that cannot be read: what is wrong with it is for those to know who prove to be operators."""
     operation = decode(method, path, body, query).message
-    assert operation.bearer == Secret("T")
+    assert (operation.bearer, operation.tenant) == (Secret("T"), None)
     assert isinstance(operation.command, messages.Unreadable)
     refusal = operation.command.refusal
     assert refusal.reason is Reason.MALFORMED
@@ -343,6 +343,14 @@ def test_the_bearer_is_taken_from_its_header(header: str, token: str) -> None:
     operation = decode("GET", "/v1/profiles", token=header).message
     assert operation.bearer == Secret(token)
     assert operation.tenant is None
+
+
+def test_the_bearer_and_the_form_of_the_answer_are_taken_from_what_cannot_be_read() -> None:
+    for token in ("Bearer abc", ""):
+        decoded = decode("POST", "/v1/tokens", b"{", {"tenant": "acme"}, token)
+        assert decoded.form == "create_token"
+        assert decoded.message.bearer == Secret(token.removeprefix("Bearer "))
+        assert isinstance(decoded.message.command, messages.Unreadable)
 
 
 def test_a_row_that_cannot_be_read_is_one_bad_row() -> None:
