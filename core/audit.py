@@ -3,7 +3,7 @@
 import contextlib
 
 from core.crypto.tokens import new_id
-from core.errors import Conflict, Refusal
+from core.errors import Conflict, Reason, Refusal
 from core.limits import Buckets, Rate
 from core.messages import Context
 from core.model import DEFAULT_TENANT, Device, DeviceId, Event, EventId, EventKind, Profile, ProfileId, TenantId
@@ -66,7 +66,8 @@ class Audit:
 
         What the registry itself failed at is not recorded: it would fail again, and the device would wait for both.
         """
-        if refusal.check.startswith("storage.") or self._refusals.take("", self._clock.monotonic()):
+        of_the_registry = refusal.reason is Reason.UNAVAILABLE and refusal.check.startswith("storage.")
+        if of_the_registry or self._refusals.take("", self._clock.monotonic()):
             return
         event = self.event(
             kind,

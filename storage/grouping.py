@@ -11,7 +11,7 @@ from storage import refusals
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_CALM_TURNS = 6
+_CALM_TURNS = 24
 _CALM_SECONDS = 50e-6
 _PATIENCE_SECONDS = 1e-2
 
@@ -75,7 +75,7 @@ class Group(Generic[Q, A]):
 
 
 async def _calm() -> None:
-    """Wait until the loop has had nothing else to do for a few turns, a few milliseconds at most.
+    """Wait until the loop has had nothing else to do for some turns in a row, a few milliseconds at most.
 
     What arrives together is to be served together, and it takes some turns from a readable socket to here. An idle loop turns
     within microseconds, so a lone request hardly waits. A busy one gains more than it waits: a larger group costs less for

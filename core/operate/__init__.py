@@ -54,15 +54,16 @@ class Operate:
         Raises `Refusal`, after recording it as an event under the name of who asked.
         """
         command = operation.command
+        name = ""
         try:
             actor = await self._access.identify(operation.bearer, context.source)
+            name = command.name if isinstance(command, messages.DefineDevice) else ""
             context = msgspec.structs.replace(context, actor=actor.name)
             if isinstance(command, messages.Unreadable):
                 raise command.refusal
             tenant = await self._access.admit(actor, command, operation.tenant)
             return await self._handlers[type(command)](command, Scope(tenant, context))
         except Refusal as refusal:
-            name = command.name if isinstance(command, messages.DefineDevice) else ""
             await self._audit.refused(EventKind.REQUEST_REFUSED, context, refusal, device_name=name)
             raise
 

@@ -62,11 +62,18 @@ def measure(rounds: int, requests: int) -> dict[str, Figures]:
         for size, name, *arguments in SERVERS:
             served = Served(name, *arguments)
             try:
+                _warm(served, int(arguments[0]) if arguments else 0)
                 for protocol in served.ports:
                     figures[f"{protocol} {size}"].take(served, protocol, requests)
             finally:
                 served.stop()
     return figures
+
+
+def _warm(served: Served, devices: int) -> None:
+    """Provision as many devices as it takes to have the pages of the file that are used in memory, a twentieth of them."""
+    if devices:
+        _load(served, "mqtt", max(devices // 20, LANES["mqtt"]), "first")
 
 
 def _load(served: Served, protocol: str, requests: int, prefix: str) -> None:

@@ -63,9 +63,9 @@ async def describe(_question: DescribeApi, _context: Context) -> ApiDescription:
 
 
 def decode(route: Route, inbound: Inbound) -> Decoded:
-    """Read a request; the form of its answer is the operation's name. Raises `Refusal` UNAUTHENTICATED without a bearer.
+    """Read a request; the form of its answer is the operation's name.
 
-    What is wrong with the rest is for `Operate` to tell, once it knows who asks.
+    Who asks, and what is wrong with the request, is for `Operate` to tell, in this order.
     """
     if route.operation == DESCRIBE:
         return Decoded(DescribeApi(), DESCRIBE)
