@@ -1,15 +1,24 @@
 """What all connections of one server share."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from adapters.exchange import Exchange, Meter
 from adapters.mqtt import encode
 from adapters.mqtt.admission import Admission
 from adapters.mqtt.config import MqttConfig
 
-if TYPE_CHECKING:  # the other way round it is imported for real
-    from adapters.mqtt.endpoint import Connection
+
+class Open(Protocol):
+    """An open connection, as far as the server ends it."""
+
+    def shut_down(self) -> None:
+        """Say goodbye as soon as no request is running."""
+        ...
+
+    def cut_off(self) -> None:
+        """Close at once."""
+        ...
 
 
 class Shared:
@@ -20,13 +29,13 @@ class Shared:
         self.meter = meter
         self.config = config
         self.admission = Admission(config)
-        self.open: set[Connection] = set()
+        self.open: set[Open] = set()
         self.emptied = asyncio.Event()
         self.announcement = encode.Announcement(
             receive_maximum=config.receive_maximum, maximum_packet_bytes=config.max_packet_bytes
         )
 
-    def enter(self, connection: "Connection", source: str) -> bool:
+    def enter(self, connection: Open, source: str) -> bool:
         """Let a connection in, or count the bound that refuses it."""
         bound = self.admission.enter(source)
         if bound:
@@ -36,7 +45,7 @@ class Shared:
         self.meter.level("mqtt.connections", self.admission.connections)
         return True
 
-    def leave(self, connection: "Connection", source: str) -> None:
+    def leave(self, connection: Open, source: str) -> None:
         """Let go of a connection whose transport is closed and whose last request is answered."""
         self.open.discard(connection)
         self.admission.leave(source)
