@@ -1,5 +1,6 @@
 """The transport of one connection: writing with back-pressure, reading on and off, closing, and one timer for all deadlines."""
 
+import abc
 import asyncio
 from typing import cast
 
@@ -8,7 +9,7 @@ from adapters.mqtt.deadlines import NEVER, Deadlines, Expiry, after
 _LAST_BYTES_SECONDS = 10.0  # to take what was written before the close, where no stall limit is set
 
 
-class Line(asyncio.Protocol):
+class Line(asyncio.Protocol, abc.ABC):
     """A connection's way out. Whoever reads what comes in extends it with `data_received`, `resumed` and `expired`."""
 
     __slots__ = (
@@ -64,13 +65,13 @@ class Line(asyncio.Protocol):
             self.deadlines.stall = NEVER
             self.resumed()
 
+    @abc.abstractmethod
     def resumed(self) -> None:
         """Take up what waited for the peer to read."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def expired(self, expiry: Expiry) -> None:
         """Act on a deadline that is over."""
-        raise NotImplementedError
 
     def write(self, data: bytes) -> None:
         """Send bytes, to nobody when there is nobody left."""

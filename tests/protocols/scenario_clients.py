@@ -1,5 +1,6 @@
 """What the scenarios are played with over HTTP and CoAP: clients that nobody here wrote, brought to one form."""
 
+import abc
 import asyncio
 import contextlib
 import io
@@ -50,13 +51,14 @@ class Client(Protocol):
     async def read_attributes(self, where: Listening, login: Login) -> Reply: ...
 
 
-class PathClient:
+class PathClient(abc.ABC):
     """HTTP and CoAP have one way: a method on a path."""
 
     speaks: str
 
+    @abc.abstractmethod
     async def ask(self, where: Listening, method: str, path: str, body: bytes = b"") -> Reply:
-        raise NotImplementedError
+        """Send a request and return its answer."""
 
     async def provision(self, where: Listening, body: bytes) -> Reply:
         return await self.ask(where, "POST", PROVISION, body)
