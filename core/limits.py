@@ -22,6 +22,9 @@ class Buckets:
         self._entries = entries
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._buckets)
+
     def take(self, key: str, now: float) -> float:
         """Take one token at a monotonic time in seconds; returns 0 or the seconds to wait until there is one."""
         if not self._rate.per_second:

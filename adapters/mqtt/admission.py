@@ -1,9 +1,9 @@
 """Who may connect: connections in all and per source, and how fast one source may come."""
 
 import ipaddress
-from collections import OrderedDict
 
 from adapters.mqtt.config import MqttConfig
+from core.limits import Buckets, Rate
 
 _REMEMBERED_SOURCES = 16_384
 
@@ -16,31 +16,13 @@ def source_of(address: str) -> str:
     return str(parsed.ipv4_mapped) if parsed.ipv4_mapped else parsed.packed[:8].hex()
 
 
-class _Bucket:
-    """Tokens of one source (token bucket): as many as it may connect at once, coming back over time."""
-
-    __slots__ = ("at", "tokens")
-
-    def __init__(self, tokens: float, at: float) -> None:
-        self.tokens = tokens
-        self.at = at
-
-    def take(self, now: float, per_second: float, burst: float) -> bool:
-        self.tokens = min(burst, self.tokens + (now - self.at) * per_second)
-        self.at = now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
-
-
 class Admission:
     """Counts open connections and the rate at which sources connect, in bounded memory."""
 
     def __init__(self, config: MqttConfig) -> None:
         self._config = config
         self._open: dict[str, int] = {}
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._connects = Buckets(Rate(config.connects_per_second, config.connect_burst), _REMEMBERED_SOURCES)
         self.connections = 0
 
     def enter(self, source: str) -> str:
@@ -68,14 +50,4 @@ class Admission:
 
         The sources that were quiet for longest are forgotten first; a forgotten one starts with a full bucket.
         """
-        per_second, burst = self._config.connects_per_second, self._config.connect_burst
-        if not per_second:
-            return True
-        bucket = self._buckets.get(source)
-        if bucket is None:
-            bucket = self._buckets[source] = _Bucket(burst, now)
-            if len(self._buckets) > _REMEMBERED_SOURCES:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(source)
-        return bucket.take(now, per_second, burst)
+        return not self._connects.take(source, now)

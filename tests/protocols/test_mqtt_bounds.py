@@ -398,7 +398,7 @@ def test_tokens_come_back_and_quiet_sources_are_forgotten() -> None:
     assert [admission.connect("a", 100.0) for _ in range(3)] == [True, True, False]
     for n in range(20_000):
         assert admission.connect(str(n), 100.0)
-    assert len(admission._buckets) == 16_384
+    assert len(admission._connects) == 16_384
     assert admission.connect("a", 100.0)
 
 
