@@ -62,29 +62,25 @@ class Answering:
     async def handle(self, inbound: Inbound) -> Outbound:
         """Answer a request within the time limit; whatever happens to the caller, the request itself runs to its end."""
         started = self._clock.monotonic()
-        found = self._router.find(inbound)
-        inbound = self._received(inbound, found)
-        dialect = found.dialect.NAME if found.dialect else ""
-        context = Context(self._new_correlation(), inbound.carrier.value, dialect, inbound.peer.address)
+        found, inbound, context = self._received(inbound)
         if self._is_busy():
             outbound = _refuse(found.dialect, self._busy(), "", inbound)
         else:
             outbound = await self._within_time(self._answer(found, inbound, context), found.dialect, inbound, context)
-        self._meter.request(inbound.carrier, dialect, inbound.operation, outbound.outcome, self._clock.monotonic() - started)
+        self._meter.request(
+            inbound.carrier, context.dialect, inbound.operation, outbound.outcome, self._clock.monotonic() - started
+        )
         return msgspec.structs.replace(outbound, correlation=context.correlation)
 
     async def refuse(self, inbound: Inbound, refusal: Refusal) -> Outbound:
         """Answer a request that its protocol refused before it could be handled."""
-        found = self._router.find(inbound)
-        inbound = self._received(inbound, found)
-        dialect = found.dialect.NAME if found.dialect else ""
-        context = Context(self._new_correlation(), inbound.carrier.value, dialect, inbound.peer.address)
+        found, inbound, context = self._received(inbound)
         try:
             await self._record(refusal, inbound, context)
         except Exception:
             await self._failed(inbound, context)
         outbound = _refuse(found.dialect, refusal, "", inbound)
-        self._meter.request(inbound.carrier, dialect, inbound.operation, outbound.outcome, 0.0)
+        self._meter.request(inbound.carrier, context.dialect, inbound.operation, outbound.outcome, 0.0)
         return msgspec.structs.replace(outbound, correlation=context.correlation)
 
     async def login(self, login: Login, carrier: Carrier, peer: Peer) -> Identity:
@@ -198,12 +194,16 @@ class Answering:
         wait = random.uniform(*self._config.retry_seconds)  # noqa: S311
         return Refusal(Reason.UNAVAILABLE, "the gateway is busy, try again", check="requests.pending", retry_after=wait)
 
-    def _received(self, inbound: Inbound, found: Match | Miss) -> Inbound:
+    def _received(self, inbound: Inbound) -> tuple[Match | Miss, Inbound, Context]:
+        """Find the route of a request, and fill in what it is known by from here on."""
+        found = self._router.find(inbound)
+        now = self._clock.now()
         if isinstance(found, Match):
-            return msgspec.structs.replace(
-                inbound, params=found.params, operation=found.route.operation, received_at=self._clock.now()
-            )
-        return msgspec.structs.replace(inbound, operation=found.operation, received_at=self._clock.now())
+            inbound = msgspec.structs.replace(inbound, params=found.params, operation=found.route.operation, received_at=now)
+        else:
+            inbound = msgspec.structs.replace(inbound, operation=found.operation, received_at=now)
+        dialect = found.dialect.NAME if found.dialect else ""
+        return found, inbound, Context(self._new_correlation(), inbound.carrier.value, dialect, inbound.peer.address)
 
     def _new_correlation(self) -> str:
         return new_id(self._clock.now(), self._entropy)
