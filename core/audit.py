@@ -69,11 +69,12 @@ class Audit:
         of_the_registry = refusal.reason is Reason.UNAVAILABLE and refusal.check.startswith("storage.")
         if of_the_registry or self._refusals.take("", self._clock.monotonic()):
             return
+        owner = profile or device
         event = self.event(
             kind,
             context,
-            tenant=profile.tenant if profile else DEFAULT_TENANT,
-            profile=profile.id if profile else None,
+            tenant=owner.tenant if owner else DEFAULT_TENANT,
+            profile=profile.id if profile else device.profile if device else None,
             device=device.id if device else None,
             device_name=device_name or (device.name if device else ""),
             check=refusal.check,

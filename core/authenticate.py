@@ -4,13 +4,14 @@ import msgspec
 
 from core import lifecycle
 from core.audit import Audit
-from core.credentials import basic_id
+from core.configuration import Seals
+from core.credentials import basic_id, secret_id
 from core.errors import Conflict, Reason, Refusal
 from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.messages import Context, Identity, Login, MqttLogin, TokenLogin
-from core.model import CredentialKind, DeviceState, EventKind
-from core.ports import Changes, LoginQuery, LoginSnapshot, Repository
+from core.model import CredentialKind, Device, DeviceState, EventKind
+from core.ports import BootstrapQuery, BootstrapSnapshot, Changes, LoginQuery, LoginSnapshot, Repository
 
 
 class Authenticate(msgspec.Struct, frozen=True):
@@ -26,11 +27,11 @@ class Authenticate(msgspec.Struct, frozen=True):
 
         Raises `Refusal` UNAUTHENTICATED, recorded as an event; TOO_MANY after too many refused logins from one source.
         """
-        found: LoginSnapshot | None = None
+        found: LoginSnapshot | BootstrapSnapshot | None = None
         try:
             require(self.failures.wait(context.source, self.issuer.clock.monotonic()), "limit.login")
             found = await self._find(login)
-            self._require_usable(found)
+            self._require_usable(found.device)
         except Refusal as refusal:
             if refusal.reason is Reason.UNAUTHENTICATED:
                 self.failures.take(context.source, self.issuer.clock.monotonic())
@@ -38,15 +39,16 @@ class Authenticate(msgspec.Struct, frozen=True):
                 EventKind.LOGIN_REFUSED,
                 context,
                 refusal,
-                profile=found.profile if found else None,
                 device=found.device if found else None,
             )
             raise
-        await self._connected(found, context)
         device = found.device
+        if isinstance(found, BootstrapSnapshot):
+            return Identity(device.tenant, device.id, device.name, None)
+        await self._connected(found, context)
         return Identity(device.tenant, device.id, device.name, found.credential.id)
 
-    async def _find(self, login: Login) -> LoginSnapshot:
+    async def _find(self, login: Login) -> LoginSnapshot | BootstrapSnapshot:
         if isinstance(login, TokenLogin):
             (found,) = await self.repository.read(LoginQuery((self.issuer.lookup_id(login.token.reveal()),)))
             if found is None or found.credential.kind is not CredentialKind.ACCESS_TOKEN:
@@ -54,25 +56,42 @@ class Authenticate(msgspec.Struct, frozen=True):
             return found
         return await self._find_mqtt(login)
 
-    async def _find_mqtt(self, login: MqttLogin) -> LoginSnapshot:
-        """Look for client id and user name together, then for the user name alone, as ThingsBoard does."""
-        ids = [basic_id(login.client_id, login.username)]
+    async def _find_mqtt(self, login: MqttLogin) -> LoginSnapshot | BootstrapSnapshot:
+        """Look for the device id and its secret, for client id and user name together, and for the user name alone.
+
+        The last two in ThingsBoard's order; then for an external id and its key.
+        """
+        ids = [secret_id(login.password.reveal()), basic_id(login.client_id, login.username)]
         if login.client_id and login.username:
             ids.append(login.username)
-        candidates = await self.repository.read(LoginQuery(tuple(map(self.issuer.lookup_id, ids))))
+        by_secret, *candidates = await self.repository.read(LoginQuery(tuple(map(self.issuer.lookup_id, ids))))
+        if by_secret is not None and by_secret.device.id == login.username:
+            return by_secret
         for place, found in enumerate(candidates):
             kinds = (CredentialKind.MQTT_BASIC,) if _is_joint(login, place) else _BY_NAME
             if found is not None and found.credential.kind in kinds:
                 if await self.issuer.matches(found.credential, login):
                     return found
                 raise _unknown("login.password")
+        config = await self._find_config(login)
+        if config is not None:
+            return config
         await self.issuer.match_nothing(login)
         raise _unknown("login.user")
 
-    def _require_usable(self, found: LoginSnapshot) -> None:
-        if not found.device.enabled:
+    async def _find_config(self, login: MqttLogin) -> BootstrapSnapshot | None:
+        """Return the configuration whose external id and key are user name and password."""
+        if not login.username or not login.password.reveal():
+            return None
+        found = await self.repository.read(BootstrapQuery(login.username))
+        vault = self.issuer.vault
+        expected = Seals(vault).external_key(found.config) if found is not None else vault.open_decoy()
+        return found if expected == login.password else None
+
+    def _require_usable(self, device: Device) -> None:
+        if not device.enabled:
             raise _unknown("device.disabled")
-        if found.device.state is DeviceState.DISCARDED:
+        if device.state is DeviceState.DISCARDED:
             raise _unknown("device.discarded")
 
     async def _connected(self, found: LoginSnapshot, context: Context) -> None:

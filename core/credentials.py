@@ -6,7 +6,7 @@ from typing import assert_never
 import msgspec
 
 from core.errors import Reason, Refusal
-from core.messages import AccessToken, Certificate, CredentialValue, Lwm2m, MqttBasic
+from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic
 from core.model import CredentialKind, Secret
 
 _BASIC = msgspec.json.Decoder(tuple[str, str, str])
@@ -17,6 +17,7 @@ KIND: dict[type, CredentialKind] = {
     MqttBasic: CredentialKind.MQTT_BASIC,
     Certificate: CredentialKind.X509_CERTIFICATE,
     Lwm2m: CredentialKind.LWM2M,
+    ClientSecret: CredentialKind.CLIENT_SECRET,
 }
 
 
@@ -35,8 +36,15 @@ def credential_id(value: CredentialValue) -> str:
             return _sha3(text)
         case Lwm2m(endpoint=endpoint):
             return endpoint
+        case ClientSecret(secret=secret):
+            return secret_id(secret.reveal())
         case _:
             assert_never(value)
+
+
+def secret_id(secret: str) -> str:
+    """Return the id of a client secret; no other credential's id holds a control character, so none is taken for another."""
+    return f"client secret\0{secret}"
 
 
 def basic_id(client_id: str, username: str) -> str:
@@ -64,6 +72,8 @@ def require_valid(value: CredentialValue) -> None:
             _require_text(text, "certificate")
         case Lwm2m(endpoint=endpoint):
             _require_text(endpoint, "endpoint")
+        case ClientSecret(secret=secret):
+            _require_text(secret.reveal(), "client secret")
         case _:
             assert_never(value)
 
@@ -79,6 +89,8 @@ def seal_text(value: CredentialValue) -> Secret:
             return Secret(text)
         case Lwm2m(endpoint=endpoint):
             return Secret(endpoint)
+        case ClientSecret(secret=secret):
+            return secret
         case _:
             assert_never(value)
 
@@ -95,6 +107,8 @@ def from_seal_text(kind: CredentialKind, text: Secret) -> CredentialValue:
             return Certificate(text.reveal())
         case CredentialKind.LWM2M:
             return Lwm2m(text.reveal())
+        case CredentialKind.CLIENT_SECRET:
+            return ClientSecret(text)
         case _:
             assert_never(kind)
 

@@ -17,6 +17,8 @@ class Reason(enum.Enum):
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
+    UNPROCESSABLE = "unprocessable"  # read and understood, and still it cannot be done
+    MOVED = "moved"  # there is another path for this, which the answer names
     TOO_MANY = "too_many"
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
@@ -48,6 +50,10 @@ class Guard(enum.Enum):
     PROFILE_NAME = "profile_name"  # unique per tenant
     PROVISION_KEY = "provision_key"  # unique over the whole system
     TOKEN_NAME = "token_name"  # unique per tenant  # noqa: S105 - the name of a guard, no secret
+    EXTERNAL_ID = "external_id"  # unique over the whole system
+    CONFIG_DEVICE = "config_device"  # a device has one configuration at most
+    CONFIG_NAME = "config_name"  # unique per tenant among the configurations that want it so
+    TENANT_ID = "tenant_id"  # unique over the whole system
     DEVICE_LIMIT = "device_limit"  # the tenant's number of devices
     REFERENCE = "reference"  # what an entity points at exists
     VERSION = "version"  # an entity is replaced or deleted only as it was read

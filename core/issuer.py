@@ -5,9 +5,9 @@ import hmac
 import msgspec
 
 from core import credentials
-from core.crypto.tokens import new_id, random_text
+from core.crypto.tokens import new_id, random_text, random_uuid
 from core.crypto.vault import Vault
-from core.messages import AccessToken, CredentialValue, MqttBasic, MqttLogin
+from core.messages import AccessToken, ClientSecret, CredentialValue, MqttBasic, MqttLogin
 from core.model import Credential, CredentialId, DeviceId, Lookup, Secret
 from core.ports import Clock, Entropy, KeyMaker
 
@@ -28,6 +28,10 @@ class Issuer(msgspec.Struct, frozen=True):
     def new_token(self) -> AccessToken:
         """Draw an access token of 20 characters (119 bits)."""
         return AccessToken(Secret(random_text(TOKEN_CHARACTERS, self.entropy)))
+
+    def new_secret(self) -> ClientSecret:
+        """Draw a client secret: a UUID of version 4 (RFC 9562, section 5.4; 122 bits), as Mainflux makes them."""
+        return ClientSecret(Secret(random_uuid(self.entropy)))
 
     def lookup(self, value: CredentialValue) -> Lookup:
         """Return where the credential of this value is found."""

@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from core.model import CredentialId, Device, DeviceId, Profile, Secret, TenantId
+from core.crypto.cfb import Envelope
+from core.model import BootstrapConfig, Channel, CredentialId, Device, DeviceId, Profile, Secret, TenantId
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -46,7 +47,13 @@ class Lwm2m(msgspec.Struct, frozen=True):
     endpoint: str
 
 
-CredentialValue = AccessToken | MqttBasic | Certificate | Lwm2m
+class ClientSecret(msgspec.Struct, frozen=True):
+    """The secret of a device that names itself by its id (Mainflux: thing key, Magistrala: client secret)."""
+
+    secret: Secret
+
+
+CredentialValue = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret
 
 
 class SharedSecret(msgspec.Struct, frozen=True):
@@ -95,12 +102,15 @@ Login = TokenLogin | MqttLogin
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """A device that proved itself, and with which credential."""
+    """A device that proved itself, and with which credential.
+
+    `credential` is None where it was the external key of its configuration, which is good for fetching that and nothing else.
+    """
 
     tenant: TenantId
     device: DeviceId
     device_name: str
-    credential: CredentialId
+    credential: CredentialId | None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -118,3 +128,58 @@ class Reported(msgspec.Struct, frozen=True):
 
     identity: Identity
     what: str
+
+
+class PlainKey(msgspec.Struct, frozen=True):
+    """An external key as it is (evidence for `BootstrapRequest`)."""
+
+    key: Secret
+
+
+class EncryptedKey(msgspec.Struct, frozen=True):
+    """An external key as hex of IV and AES-CFB ciphertext, under the key that all devices of this gateway share."""
+
+    text: str
+
+
+ANY_ETAG = "*"
+"""Among what a device holds: whatever there is, it has it already."""
+
+
+class BootstrapRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A device asks for its configuration.
+
+    `proof` is its external key, or what its connection proved already. `held` are the entity tags of what it has. With
+    `version_only` it wants to know the version alone, which gives away no secret.
+    """
+
+    external_id: str
+    proof: PlainKey | EncryptedKey | Identity
+    held: tuple[str, ...] = ()
+    version_only: bool = False
+
+
+class ClientCertificates(msgspec.Struct, frozen=True):
+    """What a configuration carries for TLS, each as the text the operator gave, unread; empty where there is none."""
+
+    client_cert: str = ""
+    client_key: Secret = Secret("")
+    ca_cert: str = ""
+
+
+class Bootstrapped(msgspec.Struct, frozen=True, kw_only=True):
+    """A device's configuration, opened for it.
+
+    `channels` are in the configuration's order. `etag` is 16 hex digits that change with anything in here. `unchanged` tells
+    that the device has it already. `envelope` encrypts the answer where the request was encrypted, otherwise None.
+    """
+
+    config: BootstrapConfig
+    device: Device
+    secret: Secret
+    channels: tuple[Channel, ...]
+    content: str
+    certificates: ClientCertificates
+    etag: str
+    unchanged: bool = False
+    envelope: Envelope | None = None

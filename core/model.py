@@ -15,6 +15,7 @@ DeviceId = NewType("DeviceId", str)
 CredentialId = NewType("CredentialId", str)
 TokenId = NewType("TokenId", str)
 EventId = NewType("EventId", str)
+ChannelId = NewType("ChannelId", str)
 
 Lookup = NewType("Lookup", bytes)
 """Keyed digest (HMAC-SHA-256, 32 bytes) by which a secret is found without being stored."""
@@ -82,6 +83,7 @@ class CredentialKind(enum.Enum):
     MQTT_BASIC = "mqtt_basic"
     X509_CERTIFICATE = "x509_certificate"
     LWM2M = "lwm2m"
+    CLIENT_SECRET = "client_secret"  # noqa: S105 - the name of a kind, no secret
 
 
 class Role(enum.Enum):
@@ -98,6 +100,8 @@ class EventKind(enum.Enum):
 
     PROVISION_SUCCEEDED = "provision.succeeded"
     PROVISION_REFUSED = "provision.refused"
+    BOOTSTRAP_SUCCEEDED = "bootstrap.succeeded"
+    BOOTSTRAP_REFUSED = "bootstrap.refused"
     LOGIN_REFUSED = "login.refused"
     REQUEST_REFUSED = "request.refused"
     DEVICE_CONNECTED = "device.connected"
@@ -107,6 +111,13 @@ class EventKind(enum.Enum):
     DEVICE_DELETED = "device.deleted"
     CREDENTIAL_ROTATED = "credential.rotated"
     CREDENTIAL_READ = "credential.read"
+    CONFIG_CREATED = "config.created"
+    CONFIG_CHANGED = "config.changed"
+    CONFIG_DELETED = "config.deleted"
+    CHANNEL_CREATED = "channel.created"
+    CHANNEL_CHANGED = "channel.changed"
+    CHANNEL_DELETED = "channel.deleted"
+    TENANT_CREATED = "tenant.created"
     PROFILE_CREATED = "profile.created"
     PROFILE_CHANGED = "profile.changed"
     PROFILE_DELETED = "profile.deleted"
@@ -146,12 +157,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """One device, whatever dialect it came in through. `name` is its external id, unique per tenant."""
+    """One device, whatever dialect it came in through.
+
+    `name` is its external id, unique per tenant; `label` is what people call it, free and not unique.
+    """
 
     id: DeviceId
     tenant: TenantId
     profile: ProfileId
     name: str
+    label: str = ""
     state: DeviceState = DeviceState.DEFINED
     enabled: bool = True
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -174,6 +189,44 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     verifier: bytes = b""
     sealed: Sealed | None = None
     created_at: int
+    version: int = 1
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """A way for messages between devices. Its name is for people and not unique."""
+
+    id: ChannelId
+    tenant: TenantId
+    name: str = ""
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    created_at: int
+    updated_at: int
+    version: int = 1
+
+
+class BootstrapConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What one device fetches when it starts: its channels, its content and its certificates.
+
+    `id` is the device's: a device has one configuration at most. `external_id` is unique over all tenants; with the sealed
+    `external_key` it is what the device knows from the factory. `channels` are in the order they were given, each once; while
+    the configuration is `active` the device may use all of them, otherwise none. `name` is unique per tenant among the
+    configurations that say so by `unique_name`, where it is not empty. `content` and `certificates` are sealed, None where
+    empty; `client_key` finds a configuration by the private key in its certificates.
+    """
+
+    id: DeviceId
+    tenant: TenantId
+    external_id: str
+    external_key: Sealed
+    name: str = ""
+    unique_name: bool = False
+    content: Sealed | None = None
+    certificates: Sealed | None = None
+    client_key: Lookup | None = None
+    channels: tuple[ChannelId, ...] = ()
+    active: bool = False
+    created_at: int
+    updated_at: int
     version: int = 1
 
 

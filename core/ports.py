@@ -8,6 +8,9 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from core.model import (
+    BootstrapConfig,
+    Channel,
+    ChannelId,
     Credential,
     Device,
     DeviceId,
@@ -105,6 +108,104 @@ class DevicePage(Query[tuple[Device, ...]], frozen=True):
     limit: int = 100
 
 
+class BootstrapSnapshot(msgspec.Struct, frozen=True):
+    """A configuration with its device, the credentials of that, oldest first, and its channels in their order there."""
+
+    config: BootstrapConfig
+    device: Device
+    credentials: tuple[Credential, ...]
+    channels: tuple[Channel, ...]
+
+
+class BootstrapQuery(Query[BootstrapSnapshot | None], frozen=True):
+    """The configuration of an external id, whatever its tenant."""
+
+    external_id: str
+
+
+class ConfigQuery(Query[BootstrapSnapshot | None], frozen=True):
+    """The configuration of a tenant's device, by the device's id."""
+
+    tenant: TenantId
+    id: DeviceId
+
+
+class Counted(msgspec.Struct, Generic[S], frozen=True):
+    """Some entries, and how many there are on all pages together."""
+
+    items: tuple[S, ...]
+    total: int
+
+
+class ConfigPage(Query[Counted[BootstrapSnapshot]], frozen=True):
+    """Configurations of a tenant in the order of their ids, with everything a `BootstrapSnapshot` has.
+
+    `name` matches any part of the configuration's name, both folded by `str.casefold`; the other filters match exactly:
+    `secret` is the lookup of any of the device's credentials. Of what matches, `offset` entries are skipped, or those up to and
+    including the id `after`. `total` is what matches without `offset`, `after` and `limit`. A `limit` of 0 gives no items.
+    """
+
+    tenant: TenantId
+    external_id: str | None = None
+    name: str | None = None
+    active: bool | None = None
+    id: DeviceId | None = None
+    secret: Lookup | None = None
+    client_key: Lookup | None = None
+    after: DeviceId | None = None
+    offset: int = 0
+    limit: int = 100
+
+
+class ChannelsQuery(Query[tuple[Channel | None, ...]], frozen=True):
+    """Channels of a tenant by id: one answer each, in order."""
+
+    tenant: TenantId
+    ids: tuple[ChannelId, ...]
+
+
+class ChannelPage(Query[Counted[Channel]], frozen=True):
+    """Channels of a tenant in the order of their ids; `name`, `after`, `offset`, `limit` and `total` as in `ConfigPage`."""
+
+    tenant: TenantId
+    name: str | None = None
+    after: ChannelId | None = None
+    offset: int = 0
+    limit: int = 100
+
+
+class LabelledPage(Query[Counted[DeviceSnapshot]], frozen=True):
+    """Devices of a tenant with profile and credentials, in the order of their ids.
+
+    `label` matches any part of the device's label, or of its name where it has no label, both folded by `str.casefold`;
+    `offset`, `limit` and `total` as in `ConfigPage`.
+    """
+
+    tenant: TenantId
+    label: str | None = None
+    offset: int = 0
+    limit: int = 100
+
+
+class UnknownPage(Query[tuple[str, ...]], frozen=True):
+    """External ids that devices asked for and no configuration has, in their own order, each once.
+
+    They are read from the newest 10,000 of the tenant's events of kind `BOOTSTRAP_REFUSED`, those with the check
+    `bootstrap.unknown`: their `device_name` is the external id.
+    """
+
+    tenant: TenantId
+    offset: int = 0
+    limit: int = 100
+
+
+class TenantPage(Query[tuple[Tenant, ...]], frozen=True):
+    """Tenants in the order of their ids."""
+
+    after: TenantId | None = None
+    limit: int = 100
+
+
 class TenantQuery(Query[Tenant | None], frozen=True):
     """One tenant, by id."""
 
@@ -156,13 +257,14 @@ class EventPage(Query[tuple[Event, ...]], frozen=True):
     limit: int = 100
 
 
-Entity = Tenant | Profile | Device | Credential | OperatorToken
+Entity = Tenant | Profile | Device | Credential | Channel | BootstrapConfig | OperatorToken
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """The removal of an entity as it was read. What hangs on it goes with it: a device's credentials.
+    """The removal of an entity as it was read. What hangs on it goes with it: a device's credentials and its configuration.
 
-    A profile that still has devices is not removed: `Conflict(Guard.REFERENCE)`. Events stay.
+    A channel vanishes from every configuration that lists it; each of these makes its next version. A profile that still has
+    devices is not removed: `Conflict(Guard.REFERENCE)`. Events stay.
     """
 
     entity: Entity

@@ -3,6 +3,7 @@
 import msgspec
 
 from core.authenticate import Authenticate
+from core.errors import Reason, Refusal
 from core.messages import Context, Identity, Report, Reported
 
 
@@ -12,6 +13,9 @@ class TakeReport(msgspec.Struct, frozen=True):
     authenticate: Authenticate
 
     async def __call__(self, report: Report, context: Context) -> Reported:
-        """Return who reported what. Raises `Refusal` as `Authenticate` does."""
+        """Return who reported what. Raises `Refusal` as `Authenticate` does; FORBIDDEN where an external key is all."""
         who = report.who if isinstance(report.who, Identity) else await self.authenticate(report.who, context)
+        if who.credential is None:
+            detail = "the external key is good for fetching the configuration alone"
+            raise Refusal(Reason.FORBIDDEN, detail, check="identity.bootstrap_only")
         return Reported(who, report.what)

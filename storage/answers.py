@@ -51,6 +51,10 @@ LOGINS = Grouped(
     CROSS JOIN credential ON credential.lookup = asked.lookup CROSS JOIN device ON device.id = credential.device""",
     width=1,
 )
+DEVICES_BY_ID = Grouped(
+    f"WITH asked (id) AS (VALUES {{rows}}) SELECT {rows.DEVICE} FROM asked CROSS JOIN device ON device.id = asked.id",
+    width=1,
+)
 DEVICE = f"SELECT {rows.DEVICE} FROM device WHERE id = ? AND tenant = ?"
 TENANT = f"SELECT {rows.TENANT} FROM tenant WHERE id = ?"
 PROFILE_BY_ID = f"SELECT {rows.PROFILE} FROM profile WHERE id = ? AND tenant = ?"
@@ -146,6 +150,12 @@ def devices_by_name(connection: sqlite3.Connection, names: Sequence[tuple[str, s
     """Return the devices of distinct pairs of tenant and name."""
     devices = map(rows.device, DEVICES_BY_NAME.run(connection, names))
     return {(device.tenant, device.name): device for device in devices}
+
+
+def devices_by_id(connection: sqlite3.Connection, ids: Sequence[DeviceId]) -> dict[DeviceId, DeviceSnapshot]:
+    """Return the devices of distinct ids, with profile and credentials."""
+    devices = list(map(rows.device, DEVICES_BY_ID.run(connection, [(device,) for device in ids])))
+    return {snapshot.device.id: snapshot for snapshot in _snapshots(connection, devices)}
 
 
 def credentials_by_device(

@@ -12,7 +12,17 @@ GROUP = 256
 QUEUE = 10_000
 """Requests that may wait for their turn, readers and writers each."""
 
+UNKNOWN_AMONG = 10_000
+"""Newest refused bootstraps among which unknown external ids are looked for."""
+
+_MOST = 2**63 - 1
+
 
 def page_size(limit: int) -> int:
     """Return the rows to read for a page of `limit`: not less than none, not more than `PAGE`."""
     return min(max(limit, 0), PAGE)
+
+
+def page_start(offset: int) -> int:
+    """Return the rows to skip for a page from `offset` on: not less than none, not more than a database can count."""
+    return min(max(offset, 0), _MOST)

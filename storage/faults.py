@@ -10,9 +10,15 @@ _UNIQUE = {
     "device.tenant, device.name": Guard.DEVICE_NAME,
     "credential.lookup": Guard.CREDENTIAL_LOOKUP,
     "profile.tenant, profile.name": Guard.PROFILE_NAME,
+    "profile.tenant, profile.id": Guard.VERSION,
     "profile.provision_key": Guard.PROVISION_KEY,
     "token.tenant, token.name": Guard.TOKEN_NAME,
+    "token.tenant, token.id": Guard.VERSION,
     "token.lookup": Guard.CREDENTIAL_LOOKUP,
+    "tenant.id": Guard.TENANT_ID,
+    "config.id": Guard.CONFIG_DEVICE,
+    "config.external_id": Guard.EXTERNAL_ID,
+    "config.tenant, config.name": Guard.CONFIG_NAME,
     "event.tenant, event.id": Guard.VERSION,
 }
 _OF_ONE_REQUEST = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
@@ -38,6 +44,5 @@ def outcome(error: Exception) -> Exception:
 def _guard(error: sqlite3.IntegrityError) -> Guard | None:
     if error.sqlite_errorname == "SQLITE_CONSTRAINT_FOREIGNKEY":
         return Guard.REFERENCE
-    if error.sqlite_errorname == "SQLITE_CONSTRAINT_PRIMARYKEY":
-        return Guard.VERSION
-    return _UNIQUE.get(str(error).removeprefix("UNIQUE constraint failed: "))
+    taken = _UNIQUE.get(str(error).removeprefix("UNIQUE constraint failed: "))
+    return Guard.VERSION if taken is None and error.sqlite_errorname == "SQLITE_CONSTRAINT_PRIMARYKEY" else taken

@@ -1,34 +1,19 @@
 """What must hold before a set of changes is written, said once for every store."""
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from core.errors import Guard
-from core.model import Credential, Device, DeviceId, Event, OperatorToken, Profile, ProfileId, Tenant, TenantId
+from core.model import BootstrapConfig, Channel, Credential, Device, DeviceId, Event, OperatorToken, Profile, Tenant, TenantId
 from core.ports import Changes, Entity
+from storage.uniques import GUARDS, Unique, uniques
 
-Kind = type[Tenant] | type[Profile] | type[Device] | type[Credential] | type[OperatorToken]
+Kind = (
+    type[Tenant] | type[Profile] | type[Device] | type[Credential] | type[Channel] | type[BootstrapConfig] | type[OperatorToken]
+)
 
 Key = tuple[Kind, str]
 """An entity by kind and id: ids of different kinds may be alike."""
-
-
-class Unique(NamedTuple):
-    """A value that one entity at most may hold: what it is unique as, and the value."""
-
-    trait: str
-    value: tuple[str, str] | str | bytes
-
-
-GUARDS = {
-    "device_name": Guard.DEVICE_NAME,
-    "credential_lookup": Guard.CREDENTIAL_LOOKUP,
-    "profile_name": Guard.PROFILE_NAME,
-    "profile_key": Guard.PROVISION_KEY,
-    "token_name": Guard.TOKEN_NAME,
-    # No guard of its own: a token's lookup is a keyed digest of a drawn secret, as a credential's is.
-    "token_lookup": Guard.CREDENTIAL_LOOKUP,
-}
 
 
 class Present(Protocol):
@@ -50,8 +35,8 @@ class Present(Protocol):
         """Return a tenant with its number of devices."""
         ...
 
-    def tenant_of(self, profile: ProfileId) -> TenantId | None:
-        """Return the tenant of a profile."""
+    def tenant_of(self, key: Key) -> str | None:
+        """Return the tenant of a stored profile, device or channel."""
         ...
 
 
@@ -75,7 +60,11 @@ def examine(changes: Changes, stored: Stored) -> Guard | None:
     """Return the first guard that would fail, None where all of the changes may be written.
 
     Versions come first, then references, unique values and the tenants' limits. An insertion under an id that is taken is
-    reported as a version too, last of all: ids are drawn, so it never happens to those who draw them.
+    reported as a version too, last of all: ids are drawn, so it never happens to those who draw them. The ids that are not
+    drawn are unique values (`storage.uniques`).
+
+    A channel that is deleted makes the next version of each configuration that lists it. So a replacement of such a
+    configuration in the same changes comes too late, whatever channels it lists itself: that is a version, too.
     """
     if not _versions_hold(changes, stored):
         return Guard.VERSION
@@ -94,19 +83,6 @@ def examine_additions(changes: Changes, present: Present) -> Guard | None:
     for unique in _taken_by(changes.insert, {}, present):
         return GUARDS[unique.trait]
     return _last_of_all(changes, (), present)
-
-
-def uniques(entity: Entity) -> tuple[Unique, ...]:
-    """Return the unique values that an entity holds."""
-    if isinstance(entity, Device):
-        return (Unique("device_name", (entity.tenant, entity.name)),)
-    if isinstance(entity, Credential):
-        return (Unique("credential_lookup", entity.lookup),)
-    if isinstance(entity, Profile):
-        return (Unique("profile_name", (entity.tenant, entity.name)), Unique("profile_key", entity.provision_key))
-    if isinstance(entity, OperatorToken):
-        return (Unique("token_name", (entity.tenant, entity.name)), Unique("token_lookup", entity.lookup))
-    return ()
 
 
 def device_balance(changes: Changes) -> dict[TenantId, int]:
@@ -131,6 +107,7 @@ def _gone(changes: Changes, stored: Stored) -> set[Key]:
     for deletion in changes.delete:
         if isinstance(deletion.entity, Device):
             gone.update(key_of(credential) for credential in stored.credentials(deletion.entity.id))
+            gone.add((BootstrapConfig, deletion.entity.id))
     return gone
 
 
@@ -143,7 +120,16 @@ def _versions_hold(changes: Changes, stored: Stored) -> bool:
         entity = stored.entity(key)
         if entity is None or entity.version != version:
             return False
-    return True
+    return not _overtaken(changes, stored)
+
+
+def _overtaken(changes: Changes, stored: Stored) -> bool:
+    """Tell whether a channel that goes makes the next version of a configuration that is replaced."""
+    channels = {deletion.entity.id for deletion in changes.delete if isinstance(deletion.entity, Channel)}
+    if not channels:
+        return False
+    replaced = (stored.entity(key_of(entity)) for entity in changes.replace)
+    return any(isinstance(before, BootstrapConfig) and not channels.isdisjoint(before.channels) for before in replaced)
 
 
 def _unused(changes: Changes, gone: set[Key], stored: Stored) -> bool:
@@ -171,15 +157,20 @@ def _anchors_hold(changes: Changes, gone: Collection[Key], present: Present) -> 
 def _anchored(entity: Entity, gone: Collection[Key], new: dict[Key, Entity], present: Present) -> bool:
     if isinstance(entity, Tenant):
         return True
-    key: Key
     if isinstance(entity, Device):
-        key = (Profile, entity.profile)
-        profile = new.get(key)
-        if isinstance(profile, Profile):
-            return profile.tenant == entity.tenant
-        return key not in gone and present.tenant_of(entity.profile) == entity.tenant
-    key = (Device, entity.device) if isinstance(entity, Credential) else (Tenant, entity.tenant)
+        return _in_tenant((Profile, entity.profile), entity.tenant, gone, new, present)
+    if isinstance(entity, BootstrapConfig):
+        keys: list[Key] = [(Device, entity.id), *((Channel, channel) for channel in entity.channels)]
+        return all(_in_tenant(key, entity.tenant, gone, new, present) for key in keys)
+    key: Key = (Device, entity.device) if isinstance(entity, Credential) else (Tenant, entity.tenant)
     return key in new or (key not in gone and present.has(key))
+
+
+def _in_tenant(key: Key, tenant: TenantId, gone: Collection[Key], new: dict[Key, Entity], present: Present) -> bool:
+    added = new.get(key)
+    if added is not None:
+        return _owner(added) == tenant
+    return key not in gone and present.tenant_of(key) == tenant
 
 
 def _taken(changes: Changes, gone: set[Key], stored: Stored) -> Iterator[Unique]:

@@ -44,7 +44,8 @@ def use_log(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection, sequence: Sequence[str]) -> None:
-    """Take the steps that the file has not seen, each in a transaction of its own."""
+    """Take the steps that the file has not seen, each in a transaction of its own; they may call `casefold(text)`."""
+    connection.create_function("casefold", 1, str.casefold, deterministic=True)
     ((schema,),) = connection.execute("PRAGMA user_version").fetchall()
     for number, step in enumerate(sequence[schema:], schema + 1):
         try:

@@ -5,8 +5,8 @@
 import sqlite3
 from typing import NamedTuple
 
-from core.model import Device, DeviceState, Event, EventKind, OperatorToken, Profile
-from core.ports import DevicePage, EventPage, ProfilePage, TokenPage
+from core.model import Device, DeviceState, Event, EventKind, OperatorToken, Profile, Tenant
+from core.ports import DevicePage, EventPage, ProfilePage, TenantPage, TokenPage
 from storage import rows
 from storage.bounds import page_size
 from storage.rows import Row
@@ -14,6 +14,7 @@ from storage.rows import Row
 NARROW = 4_000
 """Devices with a prefix in their name up to which a page is picked from all of them."""
 
+TENANTS = f"SELECT {rows.TENANT} FROM tenant WHERE id > ? ORDER BY id LIMIT ?"
 PROFILES = f"""SELECT {rows.PROFILE} FROM profile INDEXED BY profile_tenant
     WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?"""
 TOKENS = f"""SELECT {rows.TOKEN} FROM token INDEXED BY token_tenant WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?"""
@@ -25,6 +26,12 @@ class Statement(NamedTuple):
 
     text: str
     parameters: Row
+
+
+def tenants(connection: sqlite3.Connection, query: TenantPage) -> tuple[Tenant, ...]:
+    """Answer a page of tenants."""
+    found = connection.execute(TENANTS, (query.after or "", page_size(query.limit)))
+    return tuple(map(rows.tenant, found.fetchall()))
 
 
 def profiles(connection: sqlite3.Connection, query: ProfilePage) -> tuple[Profile, ...]:

@@ -5,26 +5,35 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from core.ports import (
+    BootstrapQuery,
+    ChannelPage,
+    ChannelsQuery,
     ClaimQuery,
+    ConfigPage,
+    ConfigQuery,
     DeviceNamesQuery,
     DevicePage,
     DeviceQuery,
     EventPage,
+    LabelledPage,
     LoginQuery,
     ProfilePage,
     ProfileQuery,
     Query,
+    TenantPage,
     TenantQuery,
     TokenPage,
     TokenQuery,
+    UnknownPage,
 )
-from storage import answers, faults, pages
+from storage import answers, configurations, counted, faults, pages
 
 R = TypeVar("R")
 
 TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[Any]]] = {
     ClaimQuery: answers.claims,
     LoginQuery: answers.logins,
+    BootstrapQuery: configurations.bootstraps,
 }
 """What devices ask, in large numbers: all queries of a kind at once."""
 
@@ -32,7 +41,14 @@ EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     DeviceQuery: answers.device,
     DeviceNamesQuery: answers.devices_named,
     DevicePage: pages.devices,
+    LabelledPage: counted.labelled,
+    ConfigQuery: configurations.config,
+    ConfigPage: counted.configs,
+    ChannelsQuery: configurations.channels,
+    ChannelPage: counted.channels,
+    UnknownPage: counted.unknown,
     TenantQuery: answers.tenant,
+    TenantPage: pages.tenants,
     ProfileQuery: answers.profile,
     ProfilePage: pages.profiles,
     TokenQuery: answers.token,

@@ -5,6 +5,9 @@ from typing import Any
 import msgspec
 
 from core.model import (
+    BootstrapConfig,
+    Channel,
+    ChannelId,
     Credential,
     CredentialKind,
     Device,
@@ -23,19 +26,32 @@ Row = tuple[Any, ...]
 """What a driver takes and gives: texts, bytes, whole numbers and None."""
 
 # Columns in the order in which the functions below take and give them, each under its table's name so that joins may use them.
+# `_WRITTEN` are those with a folded name behind, which is there to be searched and not to be read.
 TENANT = "tenant.id, tenant.name, tenant.device_limit, tenant.devices, tenant.created_at, tenant.version"
 PROFILE = (
     "profile.id, profile.tenant, profile.name, profile.strategy, profile.reprovision, profile.provision_key, "
     "profile.provision_secret, profile.options, profile.created_at, profile.updated_at, profile.version"
 )
-DEVICE = (
+DEVICE_PLAIN = (
     "device.id, device.tenant, device.profile, device.name, device.state, device.enabled, device.metadata, "
     "device.created_at, device.updated_at, device.version"
 )
+DEVICE = f"{DEVICE_PLAIN}, device.label"
+DEVICE_WRITTEN = f"{DEVICE}, device.folded"
 CREDENTIAL = (
     "credential.id, credential.device, credential.kind, credential.lookup, credential.verifier, credential.sealed, "
     "credential.created_at, credential.version"
 )
+CHANNEL = "channel.id, channel.tenant, channel.name, channel.metadata, channel.created_at, channel.updated_at, channel.version"
+CHANNEL_WRITTEN = f"{CHANNEL}, channel.folded"
+_CONFIG = (
+    "config.id, config.tenant, config.external_id, config.external_key, config.name, config.unique_name, config.client_key, "
+    "config.active, config.created_at, config.updated_at, config.version"
+)
+CONFIG = f"{_CONFIG}, config_document.content, config_document.certificates"
+CONFIG_WRITTEN = f"{_CONFIG}, config.folded"
+DOCUMENT = "config_document.config, config_document.content, config_document.certificates"
+LISTED = "config_channel.config, config_channel.place, config_channel.channel"
 TOKEN = "token.id, token.tenant, token.name, token.role, token.lookup, token.created_at, token.version"  # noqa: S105 - columns
 EVENT = (
     "event.id, event.tenant, event.at, event.kind, event.correlation, event.protocol, event.dialect, event.source, "
@@ -88,7 +104,7 @@ def profile(row: Row) -> Profile:
 
 
 def device_row(device: Device) -> Row:
-    """Return a device's row."""
+    """Return a device's row without its label."""
     return (
         device.id,
         device.tenant,
@@ -101,6 +117,11 @@ def device_row(device: Device) -> Row:
         device.updated_at,
         device.version,
     )
+
+
+def label_row(device: Device) -> Row:
+    """Return what follows in a device's row: its label, and that or else its name folded."""
+    return device.label or None, folded(device.label or device.name)
 
 
 def device(row: Row) -> Device:
@@ -116,6 +137,7 @@ def device(row: Row) -> Device:
         created_at=row[7],
         updated_at=row[8],
         version=row[9],
+        label=row[10] or "",
     )
 
 
@@ -145,6 +167,87 @@ def credential(row: Row) -> Credential:
         created_at=row[6],
         version=row[7],
     )
+
+
+def channel_row(channel: Channel) -> Row:
+    """Return a channel's row."""
+    return (
+        channel.id,
+        channel.tenant,
+        channel.name,
+        msgspec.json.encode(channel.metadata).decode() if channel.metadata else None,
+        channel.created_at,
+        channel.updated_at,
+        channel.version,
+        folded(channel.name),
+    )
+
+
+def channel(row: Row) -> Channel:
+    """Return the channel of a row."""
+    return Channel(
+        id=row[0],
+        tenant=row[1],
+        name=row[2],
+        metadata=msgspec.json.decode(row[3]) if row[3] is not None else {},
+        created_at=row[4],
+        updated_at=row[5],
+        version=row[6],
+    )
+
+
+def config_row(config: BootstrapConfig) -> Row:
+    """Return a configuration's row, which its document and its channels are no part of."""
+    return (
+        config.id,
+        config.tenant,
+        config.external_id,
+        config.external_key,
+        config.name,
+        int(config.unique_name),
+        config.client_key,
+        int(config.active),
+        config.created_at,
+        config.updated_at,
+        config.version,
+        folded(config.name),
+    )
+
+
+def document_row(config: BootstrapConfig) -> Row:
+    """Return the row of a configuration's document."""
+    return config.id, config.content, config.certificates
+
+
+def listed_rows(config: BootstrapConfig) -> list[Row]:
+    """Return the rows of a configuration's channels."""
+    return [(config.id, place, channel) for place, channel in enumerate(config.channels)]
+
+
+def config(row: Row, channels: tuple[ChannelId, ...]) -> BootstrapConfig:
+    """Return the configuration of a row that was joined to its document."""
+    return BootstrapConfig(
+        id=row[0],
+        tenant=row[1],
+        external_id=row[2],
+        external_key=row[3],
+        name=row[4],
+        unique_name=bool(row[5]),
+        client_key=row[6],
+        active=bool(row[7]),
+        created_at=row[8],
+        updated_at=row[9],
+        version=row[10],
+        content=row[11],
+        certificates=row[12],
+        channels=channels,
+    )
+
+
+def folded(text: str) -> str | None:
+    """Return a text with its case folded, None where it is so already."""
+    found = text.casefold()
+    return None if found == text else found
 
 
 def token_row(token: OperatorToken) -> Row:

@@ -8,19 +8,35 @@ from typing import Any, cast
 
 import msgspec
 
-from core.model import Credential, Device, DeviceId, Event, Lookup, OperatorToken, Profile, ProfileId, Tenant, TenantId
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    Credential,
+    Device,
+    DeviceId,
+    Event,
+    Lookup,
+    OperatorToken,
+    Profile,
+    ProfileId,
+    Tenant,
+    TenantId,
+)
 from core.ports import Changes, Entity
 from storage import rows
 from storage.answers import credentials_by_device, lookups_taken, stored_tenant
-from storage.guards import Key, Kind, Unique, device_balance, uniques
+from storage.configurations import stored_config
+from storage.guards import Key, Kind, device_balance
 from storage.rows import Row
 from storage.statements import Grouped
+from storage.uniques import Unique, uniques
 
 ENTITY: dict[Kind, tuple[str, Callable[[Row], Entity]]] = {
     Tenant: (f"SELECT {rows.TENANT} FROM tenant WHERE id = ?", rows.tenant),
     Profile: (f"SELECT {rows.PROFILE} FROM profile WHERE id = ?", rows.profile),
     Device: (f"SELECT {rows.DEVICE} FROM device WHERE id = ?", rows.device),
     Credential: (f"SELECT {rows.CREDENTIAL} FROM credential WHERE id = ?", rows.credential),
+    Channel: (f"SELECT {rows.CHANNEL} FROM channel WHERE id = ?", rows.channel),
     OperatorToken: (f"SELECT {rows.TOKEN} FROM token WHERE id = ?", rows.token),
 }
 HOLDER = {
@@ -30,6 +46,10 @@ HOLDER = {
     "profile_key": "SELECT id FROM profile WHERE provision_key = ?",
     "token_name": "SELECT id FROM token WHERE tenant = ? AND name = ?",
     "token_lookup": "SELECT id FROM token WHERE lookup = ?",
+    "tenant_id": "SELECT id FROM tenant WHERE id = ?",
+    "config_device": "SELECT id FROM config WHERE id = ?",
+    "config_external_id": "SELECT id FROM config WHERE external_id = ?",
+    "config_name": "SELECT id FROM config WHERE tenant = ? AND name = ? AND unique_name = 1 AND name <> ''",
 }
 DEPENDANTS: dict[Kind, tuple[tuple[Kind, str], ...]] = {
     Profile: (
@@ -42,6 +62,8 @@ DEPENDANTS: dict[Kind, tuple[tuple[Kind, str], ...]] = {
     Tenant: (
         (Profile, "SELECT id FROM profile INDEXED BY profile_tenant WHERE tenant = ? LIMIT ?"),
         (Device, "SELECT id FROM device INDEXED BY device_state WHERE tenant = ? LIMIT ?"),
+        (Channel, "SELECT id FROM channel INDEXED BY channel_tenant WHERE tenant = ? LIMIT ?"),
+        (BootstrapConfig, "SELECT id FROM config INDEXED BY config_tenant WHERE tenant = ? LIMIT ?"),
         (OperatorToken, "SELECT id FROM token INDEXED BY token_tenant WHERE tenant = ? LIMIT ?"),
     ),
 }
@@ -71,10 +93,15 @@ class RowStored:
     def entity(self, key: Key) -> Entity | None:
         """Return an entity as it is stored."""
         if key not in self._entities:
-            statement, entity = ENTITY[key[0]]
-            row = self._first(statement, key[1])
-            self._entities[key] = None if row is None else entity(row)
+            self._entities[key] = self._read(key)
         return self._entities[key]
+
+    def _read(self, key: Key) -> Entity | None:
+        if key[0] is BootstrapConfig:
+            return stored_config(self._connection, DeviceId(key[1]))
+        statement, entity = ENTITY[key[0]]
+        row = self._first(statement, key[1])
+        return None if row is None else entity(row)
 
     def has(self, key: Key) -> bool:
         """Tell whether an entity is stored."""
@@ -94,10 +121,10 @@ class RowStored:
         """Return a tenant with its number of devices."""
         return stored_tenant(self._connection, tenant)
 
-    def tenant_of(self, profile: ProfileId) -> TenantId | None:
-        """Return the tenant of a profile."""
-        stored = self.entity((Profile, profile))
-        return stored.tenant if isinstance(stored, Profile) else None
+    def tenant_of(self, key: Key) -> str | None:
+        """Return the tenant of a stored profile, device or channel."""
+        stored = self.entity(key)
+        return stored.tenant if isinstance(stored, Profile | Device | Channel) else None
 
     def credentials(self, device: DeviceId) -> Iterable[Credential]:
         """Return the credentials of a device."""
@@ -136,7 +163,7 @@ class GroupStored:
         found = [
             (row[0], rows.tenant(row[1:])) for row in TENANTS_OF_PROFILES.run(connection, [(profile,) for profile in profiles])
         ]
-        self._tenant_of: dict[ProfileId, TenantId] = {profile: tenant.id for profile, tenant in found}
+        self._tenant_of: dict[str, TenantId] = {profile: tenant.id for profile, tenant in found}
         self._tenants = {tenant.id: tenant for _, tenant in found}
 
     def accept(self, changes: Changes) -> None:
@@ -165,9 +192,9 @@ class GroupStored:
         """Return a tenant with its number of devices."""
         return self._tenants.get(tenant)
 
-    def tenant_of(self, profile: ProfileId) -> TenantId | None:
-        """Return the tenant of a profile."""
-        return self._tenant_of.get(profile)
+    def tenant_of(self, key: Key) -> str | None:
+        """Return the tenant of a stored profile, the only kind that a device points at."""
+        return self._tenant_of.get(key[1])
 
 
 def _holders(

@@ -5,21 +5,26 @@ from typing import Any
 import msgspec
 
 from core.audit import Audit
+from core.authenticate import Authenticate
+from core.bootstrap import Bootstrap
 from core.crypto.vault import Vault
 from core.errors import Refusal
 from core.issuer import Issuer
 from core.limits import Buckets, Rate
-from core.messages import Context
+from core.messages import Bootstrapped, BootstrapRequest, Context, Identity, MqttLogin
 from core.model import DEFAULT_TENANT, Device, Event, EventKind, Profile, Role, Secret, TenantId
 from core.operate import Operate, Operation, bearer_lookup
+from core.operate.configuring import CreateChannels, CreateConfig, NewChannel, ShownConfig
 from core.operate.messages import Command, CreateProfile, CreateToken, DefineDevice, Unreadable
 from core.operate.results import DefinedDevice, SecretProfile
+from core.permit import Permit
 from core.ports import Changes, EventPage, TenantQuery
 from storage.memory import MemoryRepository
 from tests.fakes import FrozenClock, PlainKeys, SeededEntropy
 
 ADMIN = Secret("the admin token of these tests")
 OPTION = "thingsboard-guide-reply"
+DEVICE_CONTEXT = Context("correlation-2", "http", "mainflux", "192.0.2.7")
 
 
 class ContendedRepository(MemoryRepository):
@@ -62,7 +67,39 @@ class Desk:
             bearer_lookup(self.vault, ADMIN),
             Buckets(failures or Rate(0, 0)),
             frozenset({OPTION}),
+            frozenset({"things"}),
         )
+        self.failures = Buckets(Rate(0, 0))
+        self.shared_key: bytes | None = bytes(range(16))
+        self.authenticate = Authenticate(self.repository, self.issuer, self.audit, self.failures)
+        self.permit = Permit(self.repository)
+
+    async def bootstrap(self, request: BootstrapRequest) -> Bootstrapped:
+        """Fetch a configuration as a device."""
+        use_case = Bootstrap(self.repository, self.issuer, self.audit, self.failures, self.shared_key)
+        return await use_case(request, DEVICE_CONTEXT)
+
+    async def bootstrap_refused(self, request: BootstrapRequest) -> Refusal:
+        """Fetch a configuration in vain."""
+        try:
+            answer = await self.bootstrap(request)
+        except Refusal as refusal:
+            return refusal
+        raise AssertionError(f"not refused: {answer!r}")
+
+    async def login(self, username: str, password: str, client_id: str = "") -> Identity:
+        """Log in over MQTT."""
+        return await self.authenticate(MqttLogin(client_id, username, Secret(password)), DEVICE_CONTEXT)
+
+    async def config(self, external_id: str = "aa:bb", key: str = "external key", **fields: Any) -> ShownConfig:
+        """Make a configuration, and its client where none is named."""
+        made: ShownConfig = await self(CreateConfig(external_id=external_id, external_key=Secret(key), **fields))
+        return made
+
+    async def channels(self, *names: str) -> tuple[str, ...]:
+        """Make channels and return their ids."""
+        made = await self(CreateChannels(tuple(NewChannel(name=name, metadata={"type": name}) for name in names)))
+        return tuple(channel.id for channel in made)
 
     async def __call__(self, command: Command | Unreadable, bearer: Secret = ADMIN, tenant: str | None = None) -> Any:
         """Give a command, a millisecond after the last one, so that events sort by what they tell of."""

@@ -37,3 +37,9 @@ def new_id(now: int, entropy: Entropy) -> str:
     digits = (now.to_bytes(6, "big") + entropy.draw(10)).hex()
     variant = _VARIANT[digits[16]]
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def random_uuid(entropy: Entropy) -> str:
+    """Return a UUIDv4 (RFC 9562, section 5.4)."""
+    digits = entropy.draw(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"

@@ -11,15 +11,20 @@ from core.issuer import Issuer
 from core.limits import Buckets
 from core.messages import Context
 from core.model import EventKind, Lookup
-from core.operate import messages
-from core.operate.access import Access, bearer_lookup
+from core.operate import configuring, messages
+from core.operate.access import SEE_SECRETS, Access, bearer_lookup
+from core.operate.channels import Channels
+from core.operate.clients import Clients
+from core.operate.configs import Configs
 from core.operate.credentials import Credentials
 from core.operate.devices import Devices
 from core.operate.events import Events
 from core.operate.imports import Imports
+from core.operate.mapping import Mappings
 from core.operate.messages import Operation
 from core.operate.profiles import Profiles
 from core.operate.registry import Registry, Scope
+from core.operate.tenants import Tenants
 from core.operate.tokens import Tokens
 from core.ports import Repository
 
@@ -32,7 +37,7 @@ class Operate:
     """The use case: proves who asks and what the role allows, then hands the command over.
 
     `admin` is `bearer_lookup` of the admin token; `failures` limits wrong bearer tokens by source; `options` are the names
-    of the dialect options that profiles may switch on.
+    of the dialect options that profiles may switch on, `reserved` the ids that no tenant may have: paths begin with them.
     """
 
     def __init__(
@@ -43,10 +48,12 @@ class Operate:
         admin: Lookup,
         failures: Buckets,
         options: frozenset[str],
+        reserved: frozenset[str] = frozenset(),
     ) -> None:
         self._audit = audit
         self._access = Access(repository, issuer, admin, failures)
-        self._handlers = _handlers(Registry(repository, issuer, audit), options)
+        registry = Registry(repository, issuer, audit)
+        self._handlers = _handlers(registry, options) | _configuring(registry, reserved)
 
     async def __call__(self, operation: Operation, context: Context) -> Any:
         """Carry out a command and return its result (`core.operate.results`, or an entity of `core.model`).
@@ -62,7 +69,8 @@ class Operate:
             if isinstance(command, messages.Unreadable):
                 raise command.refusal
             tenant = await self._access.admit(actor, command, operation.tenant)
-            return await self._handlers[type(command)](command, Scope(tenant, context))
+            scope = Scope(tenant, context, reveals=actor.role in SEE_SECRETS)
+            return await self._handlers[type(command)](command, scope)
         except Refusal as refusal:
             await self._audit.refused(EventKind.REQUEST_REFUSED, context, refusal, device_name=name)
             raise
@@ -92,4 +100,32 @@ def _handlers(registry: Registry, options: frozenset[str]) -> dict[type, Handler
         messages.CreateToken: tokens.create,
         messages.ListTokens: tokens.list,
         messages.DeleteToken: tokens.delete,
+    }
+
+
+def _configuring(registry: Registry, reserved: frozenset[str]) -> dict[type, Handler]:
+    tenants, channels, clients = Tenants(registry, reserved), Channels(registry), Clients(registry)
+    configs, mappings = Configs(registry, clients), Mappings(registry, clients)
+    return {
+        configuring.CreateTenant: tenants.create,
+        configuring.ListTenants: tenants.list,
+        configuring.CreateChannels: channels.create,
+        configuring.ListChannels: channels.list,
+        configuring.ShowChannel: channels.show,
+        configuring.ChangeChannel: channels.change,
+        configuring.DeleteChannel: channels.delete,
+        configuring.CreateClients: clients.create,
+        configuring.ListClients: clients.list,
+        configuring.ShowClient: clients.show,
+        configuring.ChangeClient: clients.change,
+        configuring.DeleteClient: clients.delete,
+        configuring.CreateConfig: configs.create,
+        configuring.ShowConfig: configs.show,
+        configuring.ListConfigs: configs.list,
+        configuring.ChangeConfig: configs.change,
+        configuring.DeleteConfig: configs.delete,
+        configuring.ListUnknown: configs.unknown,
+        configuring.ListPermitted: configs.permitted,
+        configuring.CreateMapping: mappings.create,
+        configuring.ShowMapping: mappings.show,
     }

@@ -9,7 +9,7 @@ from core.errors import Reason, Refusal
 from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.model import DEFAULT_TENANT, Lookup, Role, Secret, TenantId
-from core.operate import messages
+from core.operate import configuring, messages
 from core.ports import Repository, TenantQuery, TokenQuery
 
 ADMIN_NAME = "admin"
@@ -41,8 +41,32 @@ ALLOWED: dict[type, frozenset[Role]] = {
     messages.CreateToken: _ADMIN,
     messages.ListTokens: _ADMIN | {Role.AUDITOR},
     messages.DeleteToken: _ADMIN,
+    configuring.CreateTenant: _ADMIN,
+    configuring.ListTenants: _ADMIN | {Role.AUDITOR},
+    configuring.CreateChannels: _WRITE,
+    configuring.ListChannels: _READ,
+    configuring.ShowChannel: _READ,
+    configuring.ChangeChannel: _WRITE,
+    configuring.DeleteChannel: _WRITE,
+    configuring.CreateClients: _WRITE,
+    configuring.ListClients: _READ,
+    configuring.ShowClient: _READ,
+    configuring.ChangeClient: _WRITE,
+    configuring.DeleteClient: _WRITE,
+    configuring.CreateConfig: _WRITE,
+    configuring.ShowConfig: _READ,
+    configuring.ListConfigs: _READ,
+    configuring.ChangeConfig: _WRITE,
+    configuring.DeleteConfig: _WRITE,
+    configuring.ListUnknown: _READ,
+    configuring.ListPermitted: _READ,
+    configuring.CreateMapping: _WRITE,
+    configuring.ShowMapping: _READ,
 }
 """Which roles may give which command."""
+
+SEE_SECRETS = _WRITE
+"""Which roles see the secrets of clients and configurations when they read them."""
 
 
 class Actor(msgspec.Struct, frozen=True):

@@ -6,9 +6,16 @@ import msgspec
 
 from core import lifecycle
 from core.messages import CredentialValue
-from core.model import EventKind
+from core.model import CredentialKind, EventKind
 from core.operate import values
-from core.operate.messages import ReadCredentials, RevokeCredentials, RotateCredentials
+from core.operate.messages import (
+    ProposedCredential,
+    ProposedSecret,
+    ProposedToken,
+    ReadCredentials,
+    RevokeCredentials,
+    RotateCredentials,
+)
 from core.operate.registry import Registry, Scope
 from core.operate.results import Done, Page, ShownCredential
 from core.ports import Changes, Delete
@@ -30,13 +37,22 @@ class Credentials(msgspec.Struct, frozen=True):
         return Page(shown)
 
     async def rotate(self, command: RotateCredentials, scope: Scope) -> Page[ShownCredential]:
-        """Give a device one new credential in place of all it has. Raises `Refusal` MALFORMED, NOT_FOUND or CONFLICT."""
-        value = values.complete(command.credential, self.registry.issuer)
+        """Give a device one new credential in place of all it has. Raises `Refusal` MALFORMED, NOT_FOUND or CONFLICT.
+
+        Where none is proposed, a device with a client secret gets another one, any other an access token.
+        """
+        proposal = command.credential or await self._same_kind(command, scope)
+        value = values.complete(proposal, self.registry.issuer)
         return await self.registry.settle(partial(self._rotate, command, value, scope))
 
     async def revoke(self, command: RevokeCredentials, scope: Scope) -> Done:
         """Take all credentials from a device. Raises `Refusal` NOT_FOUND or CONFLICT."""
         return await self.registry.settle(partial(self._revoke, command, scope))
+
+    async def _same_kind(self, command: RotateCredentials, scope: Scope) -> ProposedCredential:
+        found = await self.registry.device(command.ref, scope)
+        kinds = {credential.kind for credential in found.credentials}
+        return ProposedSecret() if CredentialKind.CLIENT_SECRET in kinds else ProposedToken()
 
     async def _rotate(self, command: RotateCredentials, value: CredentialValue, scope: Scope) -> Page[ShownCredential]:
         found = await self.registry.device(command.ref, scope)

@@ -7,6 +7,7 @@ import msgspec
 from core.errors import Refusal
 from core.messages import Lwm2m
 from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy, TenantId
+from core.operate.configuring import ConfiguringCommand
 
 PAGE = 100
 """Entries of a page where none are asked for."""
@@ -35,7 +36,13 @@ class ProposedCertificate(msgspec.Struct, frozen=True):
     text: str
 
 
-ProposedCredential = ProposedToken | ProposedBasic | ProposedCertificate | Lwm2m
+class ProposedSecret(msgspec.Struct, frozen=True):
+    """The secret of a device that names itself by its id; None: one is drawn."""
+
+    secret: Secret | None = None
+
+
+ProposedCredential = ProposedToken | ProposedBasic | ProposedCertificate | ProposedSecret | Lwm2m
 
 
 class CreateProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +143,10 @@ class ReadCredentials(msgspec.Struct, frozen=True):
 
 
 class RotateCredentials(msgspec.Struct, frozen=True):
-    """Give a device one new credential, an access token where none is proposed; all old ones are dead at once."""
+    """Give a device one new credential; all old ones are dead at once.
+
+    Where none is proposed it is a client secret for a device that has one, an access token for any other.
+    """
 
     ref: str
     credential: ProposedCredential | None = None
@@ -226,6 +236,7 @@ Command = (
     | CreateToken
     | ListTokens
     | DeleteToken
+    | ConfiguringCommand
 )
 
 

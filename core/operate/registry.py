@@ -9,12 +9,23 @@ from core.audit import Audit
 from core.errors import Conflict, Guard, Reason, Refusal
 from core.issuer import Issuer
 from core.messages import Context
-from core.model import Device, DeviceId, Event, EventKind, OperatorToken, Profile, TenantId
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    Device,
+    DeviceId,
+    Event,
+    EventKind,
+    OperatorToken,
+    Profile,
+    Tenant,
+    TenantId,
+)
 from core.operate.results import Page
 from core.ports import Changes, DeviceNamesQuery, DeviceQuery, DeviceSnapshot, ProfileQuery, Repository
 
 T = TypeVar("T")
-E = TypeVar("E", Profile, Device, OperatorToken, Event)
+E = TypeVar("E", Tenant, Profile, Device, OperatorToken, Event)
 
 ATTEMPTS = 3
 HEALED = frozenset({Guard.VERSION, Guard.REFERENCE})
@@ -26,6 +37,10 @@ SENTENCES: dict[Guard, str] = {
     Guard.PROFILE_NAME: "a profile of this name exists already",
     Guard.PROVISION_KEY: "the provision key is in use already",
     Guard.TOKEN_NAME: "a token of this name exists already",
+    Guard.EXTERNAL_ID: "a configuration of this external id exists already",
+    Guard.CONFIG_DEVICE: "the device has a configuration already",
+    Guard.CONFIG_NAME: "a configuration of this name exists already",
+    Guard.TENANT_ID: "a tenant of this id exists already",
     Guard.DEVICE_LIMIT: "the tenant has all the devices it may have",
     Guard.REFERENCE: "something that this refers to is gone or still in use, try again",
     Guard.VERSION: "it is being changed by others at this moment, try again",
@@ -35,10 +50,14 @@ _BY_NAME = "name:"
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """Whose registry a command is for, and the request with its actor, for the events."""
+    """Whose registry a command is for, and the request with its actor, for the events.
+
+    `reveals` tells whether the actor may see the secrets of configurations and clients; an auditor may not.
+    """
 
     tenant: TenantId
     context: Context
+    reveals: bool = True
 
 
 class Registry(msgspec.Struct, frozen=True):
@@ -75,18 +94,26 @@ class Registry(msgspec.Struct, frozen=True):
             raise Refusal(Reason.NOT_FOUND, "there is no device of this id or name", check="device.unknown")
         return found
 
-    async def settle(self, attempt: Callable[[], Awaitable[T]], *, in_use: str = "") -> T:
-        """Return what an attempt (reading, deciding, committing) returns, tried three times at most.
+    async def settle(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        in_use: str = "",
+        healed: frozenset[Guard] = HEALED,
+        attempts: int = ATTEMPTS,
+    ) -> T:
+        """Return what an attempt (reading, deciding, committing) returns, tried `attempts` times at most.
 
         Raises `Refusal` CONFLICT with the guard as its check; `in_use` is the sentence for an entity that others point at.
+        `healed` are the guards that may hold at the next attempt.
         """
-        left = ATTEMPTS
+        left = attempts
         while True:
             left -= 1
             try:
                 return await attempt()
             except Conflict as conflict:
-                if left and conflict.guard in HEALED:
+                if left and conflict.guard in healed:
                     continue
                 sentence = in_use if in_use and conflict.guard is Guard.REFERENCE else SENTENCES[conflict.guard]
                 raise Refusal(Reason.CONFLICT, sentence, check=conflict.guard.value) from conflict
@@ -106,6 +133,15 @@ class Registry(msgspec.Struct, frozen=True):
             device_name=device.name,
             detail=detail,
         )
+
+    def config_event(self, kind: EventKind, config: BootstrapConfig, device: Device, scope: Scope, detail: str = "") -> Event:
+        """Make the event of a change to a configuration: it is its device's."""
+        return self.device_event(kind, device, scope, ": ".join(filter(None, (config.external_id, detail))))
+
+    def channel_event(self, kind: EventKind, channel: Channel, scope: Scope) -> Event:
+        """Make the event of a change to a channel."""
+        detail = " ".join(filter(None, (channel.id, channel.name)))
+        return self.audit.event(kind, scope.context, tenant=scope.tenant, detail=detail)
 
     def token_event(self, kind: EventKind, token: OperatorToken, scope: Scope) -> Event:
         """Make the event of a change to a bearer token."""

@@ -13,9 +13,9 @@ from core import credentials, strategy
 from core.crypto.tokens import LOWER_AND_DIGITS, random_text
 from core.errors import Reason, Refusal
 from core.issuer import TOKEN_CHARACTERS, Issuer
-from core.messages import AccessToken, Certificate, CredentialValue, Lwm2m, MqttBasic
+from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic
 from core.model import Secret
-from core.operate.messages import ProposedBasic, ProposedCertificate, ProposedCredential, ProposedToken
+from core.operate.messages import ProposedBasic, ProposedCertificate, ProposedCredential, ProposedSecret, ProposedToken
 from core.ports import Entropy
 
 TEXT_CHARACTERS = 255
@@ -46,6 +46,12 @@ def require_text(text: str, what: str, at_least: int = 1) -> None:
         raise malformed(f"{what}: {at_least} to {TEXT_CHARACTERS} characters are needed, not {len(text)}", f"{what}.length")
     if credentials.has_control_characters(text):
         raise malformed(f"{what}: control characters are not allowed", f"{what}.characters")
+
+
+def require_size(text: str, what: str, most: int) -> None:
+    """Check that a text, which may hold anything, is not too long. Raises `Refusal` MALFORMED."""
+    if len(text) > most:
+        raise malformed(f"{what}: more than {most} characters", f"{what}.length")
 
 
 def require_secret(secret: Secret) -> None:
@@ -105,6 +111,8 @@ def _complete(proposal: ProposedCredential, issuer: Issuer) -> CredentialValue:
     match proposal:
         case ProposedToken(token=token):
             return issuer.new_token() if token is None else AccessToken(token)
+        case ProposedSecret(secret=secret):
+            return issuer.new_secret() if secret is None else ClientSecret(secret)
         case ProposedBasic():
             return _complete_basic(proposal, issuer.entropy)
         case ProposedCertificate(text=text):
@@ -143,6 +151,8 @@ def _texts(value: CredentialValue) -> tuple[str, ...]:
     match value:
         case AccessToken(token=token):
             return (token.reveal(),)
+        case ClientSecret(secret=secret):
+            return (secret.reveal(),)
         case MqttBasic(client_id=client_id, username=username, password=password):
             return (client_id, username, password.reveal())
         case Lwm2m(endpoint=endpoint):

@@ -4,6 +4,9 @@ from typing import Any
 
 from core.model import (
     DEFAULT_TENANT,
+    BootstrapConfig,
+    Channel,
+    ChannelId,
     Credential,
     CredentialId,
     CredentialKind,
@@ -72,6 +75,37 @@ def a_credential(number: int = 1, **fields: Any) -> Credential:
         "created_at": number,
     }
     return Credential(**plain | fields)
+
+
+def a_channel(number: int = 1, **fields: Any) -> Channel:
+    plain: dict[str, Any] = {
+        "id": ChannelId(f"channel-{number:04}"),
+        "tenant": DEFAULT_TENANT,
+        "name": f"Channel {number}" if number % 2 else f"channel {number}",
+        "metadata": {"floor": number, "tags": ["a", "ü"]} if number % 2 else {},
+        "created_at": number,
+        "updated_at": number,
+    }
+    return Channel(**plain | fields)
+
+
+def a_config(number: int = 1, *channels: int, **fields: Any) -> BootstrapConfig:
+    """Return the configuration of the device of this number, with the channels of these numbers."""
+    plain: dict[str, Any] = {
+        "id": DeviceId(f"device-{number:04}"),
+        "tenant": DEFAULT_TENANT,
+        "external_id": f"external-{number:04}",
+        "external_key": Sealed(f"sealed key {number}".encode()),
+        "name": f"Config {number}" if number % 2 else f"config {number}",
+        "content": Sealed(b"\x00content") if number % 2 else None,
+        "certificates": Sealed(b"certificates\xff") if number % 3 else None,
+        "client_key": a_lookup(2000 + number) if number % 3 else None,
+        "channels": tuple(ChannelId(f"channel-{channel:04}") for channel in channels),
+        "active": not number % 2,
+        "created_at": number,
+        "updated_at": number,
+    }
+    return BootstrapConfig(**plain | fields)
 
 
 def a_token(number: int = 1, **fields: Any) -> OperatorToken:

@@ -21,7 +21,7 @@ from core.ports import (
     TokenPage,
     TokenQuery,
 )
-from tests.storage.entities import a_credential, a_device, a_lookup, a_profile, a_tenant, a_token, an_event
+from tests.storage.entities import a_channel, a_credential, a_device, a_lookup, a_profile, a_tenant, a_token, an_event
 
 
 async def guard_of(repository: Repository, changes: Changes) -> Guard:
@@ -68,6 +68,17 @@ TAKEN = {
     "token name": (a_token(), a_token(2, name="operator 1"), Guard.TOKEN_NAME),
     "token lookup": (a_token(), a_token(2, lookup=a_token().lookup), Guard.CREDENTIAL_LOOKUP),
 }
+
+
+async def test_the_id_of_a_tenant_is_given_once(repository: Repository) -> None:
+    await repository.commit(Changes(insert=(a_tenant(),)))
+    for taken in (a_tenant(name="another"), a_tenant(2, id=DEFAULT_TENANT)):
+        assert await guard_of(repository, Changes(insert=(taken,))) is Guard.TENANT_ID
+    assert await guard_of(repository, Changes(insert=(a_tenant(3), a_tenant(3, name="another")))) is Guard.TENANT_ID
+    assert await repository.read(TenantQuery(a_tenant().id)) == a_tenant()
+    assert await repository.read(TenantQuery(a_tenant(3).id)) is None
+    await repository.commit(Changes(delete=(Delete(a_tenant()),), insert=(a_tenant(name="again"),)))
+    assert await repository.read(TenantQuery(a_tenant().id)) == a_tenant(name="again")
 
 
 @pytest.mark.parametrize(("first", "second", "guard"), TAKEN.values(), ids=TAKEN.keys())
@@ -225,7 +236,7 @@ TAKEN_IDS = {
     "credential": Changes(insert=(a_credential(1, lookup=a_lookup(77)),)),
     "profile": Changes(insert=(a_profile(1, name="another", provision_key="another"),)),
     "token": Changes(insert=(a_token(1, name="another", lookup=a_lookup(77)),)),
-    "tenant": Changes(insert=(a_tenant(1, id=DEFAULT_TENANT),)),
+    "channel": Changes(insert=(a_channel(1, name="another"),)),
     "event": Changes(events=(an_event(),)),
     "twice in one commit": Changes(insert=(a_device(5), a_device(5, name="another"))),
     "event twice in one commit": Changes(events=(an_event(5), an_event(5))),
@@ -234,7 +245,7 @@ TAKEN_IDS = {
 
 @pytest.mark.parametrize("changes", TAKEN_IDS.values(), ids=TAKEN_IDS.keys())
 async def test_an_id_is_given_once(repository: Repository, changes: Changes) -> None:
-    await repository.commit(Changes(insert=(a_device(), a_credential(), a_token()), events=(an_event(),)))
+    await repository.commit(Changes(insert=(a_device(), a_credential(), a_token(), a_channel()), events=(an_event(),)))
     assert await guard_of(repository, changes) is Guard.VERSION
     assert await repository.read(DevicePage(DEFAULT_TENANT)) == (a_device(),)
     assert await repository.read(EventPage(DEFAULT_TENANT)) == (an_event(),)

@@ -84,7 +84,7 @@ async def test_the_file_says_whose_it_is_and_how_durable(path: Path) -> None:
     assert found == [[(migration.APPLICATION_ID,)], [(len(migration.steps()),)], [("wal",)], [("ok",)], []]
     ours = [table for table in tables if not table[0].startswith("sqlite_")]
     assert all(strict for _, _, strict in ours)
-    assert {name for name, without_rowid, _ in ours if not without_rowid} == {"event", "probe"}
+    assert {name for name, without_rowid, _ in ours if not without_rowid} == {"event", "probe", "config_document"}
 
 
 async def test_a_relative_path_lies_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

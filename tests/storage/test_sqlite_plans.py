@@ -9,13 +9,27 @@ from typing import Any
 
 import pytest
 
-from core.model import DEFAULT_TENANT, DeviceId, DeviceState, EventId, EventKind, ProfileId
-from core.ports import Changes, DevicePage, EventPage, Repository
-from storage import answers, migration, pages, stored, tables, writing
+from core.model import DEFAULT_TENANT, ChannelId, DeviceId, DeviceState, EventId, EventKind, ProfileId
+from core.ports import (
+    BootstrapQuery,
+    Changes,
+    ChannelPage,
+    ConfigPage,
+    DevicePage,
+    Entity,
+    EventPage,
+    LabelledPage,
+    Repository,
+    UnknownPage,
+)
+from storage import answers, configurations, counted, migration, pages, reading, stored, tables, writing
 from storage.statements import MOST, Grouped
-from tests.storage.entities import a_device
+from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile
 
-TABLES = ("tenant", "profile", "device", "credential", "token", "event")
+TABLES = (
+    *("tenant", "profile", "device", "credential", "token", "event"),
+    *("channel", "config", "config_document", "config_channel"),
+)
 
 
 @pytest.fixture
@@ -45,7 +59,8 @@ def constants(*modules: ModuleType) -> dict[str, str]:
     return {f"{name}-{place}": text for name, value in found for place, text in enumerate(texts(value))}
 
 
-STATEMENTS = {name: text for name, text in constants(answers, stored, tables, writing, pages).items() if "{" not in text}
+MODULES = (answers, configurations, counted, stored, tables, writing, pages)
+STATEMENTS = {name: text for name, text in constants(*MODULES).items() if "{" not in text}
 
 
 def device_pages() -> Iterator[DevicePage]:
@@ -73,8 +88,8 @@ def require_indexed(steps: list[str]) -> None:
 
 
 def test_there_are_statements_to_look_at() -> None:
-    assert len(STATEMENTS) > 100
-    assert {name.split(".")[1] for name in STATEMENTS} == {"answers", "stored", "tables", "writing", "pages"}
+    assert len(STATEMENTS) > 200
+    assert {name.rsplit("-")[0].rpartition(".")[0] for name in STATEMENTS} == {module.__name__ for module in MODULES}
 
 
 def test_every_statement_uses_an_index(connection: sqlite3.Connection) -> None:
@@ -92,6 +107,100 @@ def test_every_page_begins_where_an_index_says(connection: sqlite3.Connection) -
         assert searched
         if "id > ?" in statement.text or "id < ?" in statement.text:
             assert all("id>?" in step or "id<?" in step for step in searched), steps
+
+
+def config_pages() -> Iterator[ConfigPage]:
+    key = a_lookup(1)
+    for external_id, name, active, device, secret, client_key in itertools.product(
+        (None, "e"), (None, "n"), (None, True), (None, DeviceId("d")), (None, key), (None, key)
+    ):
+        yield ConfigPage(DEFAULT_TENANT, external_id, name, active, device, secret, client_key, DeviceId("d"), 1)
+
+
+def test_every_page_of_configurations_uses_the_index_of_its_narrowest_filter(connection: sqlite3.Connection) -> None:
+    for query in config_pages():
+        filtered = counted.filtered_configs(query)
+        for statement in (counted.page(filtered, query), counted.total(filtered)):
+            steps = plan(connection, statement.text)
+            require_indexed(steps)
+            (searched,) = [step for step in steps if step.startswith("SEARCH config")]
+            if query.external_id is not None or query.id is not None or query.secret is not None:
+                assert "PRIMARY KEY (id=?)" in searched or "config_external_id (external_id=?)" in searched, steps
+            elif query.client_key is not None:
+                assert "INDEX config_client_key (tenant=? AND client_key=?" in searched, steps
+            else:
+                assert "INDEX config_tenant (tenant=?" in searched, steps
+                assert query.name is not None or "COVERING" in searched, steps
+
+
+def test_every_page_of_channels_and_labels_walks_an_index_in_its_order(connection: sqlite3.Connection) -> None:
+    for name in (None, "n"):
+        channels = ChannelPage(DEFAULT_TENANT, name, ChannelId("c"), 1)
+        filtered = counted.filtered_channels(channels)
+        labels = LabelledPage(DEFAULT_TENANT, name, 1)
+        for statement in (
+            counted.page(filtered, channels),
+            counted.total(filtered),
+            counted.labelled_devices(labels),
+            counted.labelled_total(labels),
+        ):
+            steps = plan(connection, statement.text)
+            require_indexed(steps)
+            assert any(step.startswith("SEARCH") for step in steps)
+            if name is None:
+                assert all("COVERING" in step or "PRIMARY KEY" in step for step in steps if step.startswith("SEARCH")), steps
+        (walk,) = [step for step in plan(connection, counted.page(filtered, channels).text) if step.startswith("SEARCH")]
+        assert "(tenant=? AND id>?)" in walk
+
+
+def test_unknown_ids_are_sought_in_a_bounded_number_of_events(connection: sqlite3.Connection) -> None:
+    steps = plan(connection, counted.unknown_names(UnknownPage(DEFAULT_TENANT)).text)
+    assert any("SEARCH event USING INDEX event_kind (tenant=? AND kind=?)" in step for step in steps), steps
+    assert any("SEARCH config USING COVERING INDEX config_external_id (external_id=?)" in step for step in steps), steps
+    assert not [step for step in steps if step.startswith("SCAN") and step.split()[1] in TABLES], steps
+
+
+def test_a_channel_finds_those_who_list_it(connection: sqlite3.Connection) -> None:
+    steps = [step for text in STATEMENTS.values() if "version = version + 1" in text for step in plan(connection, text)]
+    assert any("SEARCH config USING PRIMARY KEY (id=?)" in step for step in steps), steps
+    assert any("SEARCH config_channel USING COVERING INDEX config_channel_channel (channel=?)" in step for step in steps), steps
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_follows_a_foreign_key_has_an_index_for_it(connection: sqlite3.Connection, table: str) -> None:
+    indexes = [
+        [column for _, _, column in connection.execute(f"PRAGMA index_info({index[1]})").fetchall()]
+        for index in connection.execute(f"PRAGMA index_list({table})").fetchall()
+    ]
+    references: dict[int, list[str]] = {}
+    for number, _, _, column, *_ in connection.execute(f"PRAGMA foreign_key_list({table})").fetchall():
+        references.setdefault(number, []).append(column)
+    for columns in references.values():
+        assert any(index[: len(columns)] == columns for index in indexes), (columns, indexes)
+
+
+def test_devices_that_bootstrap_together_are_answered_by_a_fixed_number_of_statements(connection: sqlite3.Connection) -> None:
+    migration.found(connection)
+    numbers = range(1, 65)
+    everything: tuple[Entity, ...] = (
+        a_profile(),
+        *map(a_device, numbers),
+        *map(a_credential, numbers),
+        *map(a_channel, (1, 2, 3)),
+        *(a_config(number, 1 + number % 3) for number in numbers),
+    )
+    tables.insert(connection, [Changes(insert=everything)])
+    executed: list[int] = []
+    for some in (numbers[:1], numbers):
+        texts: list[str] = []
+        connection.set_trace_callback(texts.append)
+        queries = [BootstrapQuery(f"external-{number:04}") for number in some]
+        found = reading.answer_together(connection, queries)
+        connection.set_trace_callback(None)
+        assert [snapshot.config.created_at for snapshot in found] == list(some)
+        assert [snapshot.channels for snapshot in found] == [(a_channel(1 + number % 3),) for number in some]
+        executed.append(len(texts))
+    assert executed == [6, 6]  # with the beginning and the end of the transaction
 
 
 def test_a_page_by_prefix_sorts_no_more_than_a_counted_few(connection: sqlite3.Connection) -> None:

@@ -11,24 +11,42 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import Conflict, Guard
-from core.model import DEFAULT_TENANT, DeviceId, DeviceState, ProfileId, TenantId
+from core.model import DEFAULT_TENANT, ChannelId, Device, DeviceId, DeviceState, Event, EventKind, ProfileId, TenantId
 from core.ports import (
+    BootstrapQuery,
     Changes,
+    ChannelPage,
+    ChannelsQuery,
     ClaimQuery,
+    ConfigPage,
+    ConfigQuery,
     Delete,
     DevicePage,
     DeviceQuery,
     Entity,
     EventPage,
+    LabelledPage,
     LoginQuery,
     ProfilePage,
     ProfileQuery,
     Repository,
+    TenantPage,
     TenantQuery,
     TokenPage,
+    UnknownPage,
 )
 from storage import open_repository
-from tests.storage.entities import a_credential, a_device, a_lookup, a_profile, a_tenant, a_token, an_event
+from tests.storage.entities import (
+    a_channel,
+    a_config,
+    a_credential,
+    a_device,
+    a_lookup,
+    a_profile,
+    a_tenant,
+    a_token,
+    an_event,
+)
 
 TENANTS = (DEFAULT_TENANT, TenantId("tenant-0001"))
 SMALL = st.integers(1, 3)
@@ -57,16 +75,33 @@ class Step(msgspec.Struct, frozen=True):
             return a_device(number, tenant=tenant, profile=f"profile-000{self.owner}", name=f"sensor-{self.value}", state=state)
         if self.kind == "credential":
             return a_credential(number, device=f"device-000{self.owner}", lookup=a_lookup(self.value))
+        if self.kind == "channel":
+            return a_channel(number, tenant=tenant, name=f"name {self.value}")
+        if self.kind == "config":
+            listed = ((), dict.fromkeys((self.owner, self.value)), (2, 1, 3))[self.other - 1]
+            external_id, name = f"external-{(number + self.value) % 4}", f"name {self.other}"
+            return a_config(number, *listed, tenant=tenant, external_id=external_id, name=name, unique_name=self.value > 1)
         return a_token(number, tenant=tenant, name=f"operator {self.value}", lookup=a_lookup(1000 + self.other))
 
 
 # Mostly what devices do, in one tenant: otherwise hardly a commit would pass.
 VERBS = st.sampled_from(["insert"] * 3 + ["replace", "delete"])
-KINDS = st.sampled_from(["device"] * 4 + ["credential"] * 3 + ["profile"] * 2 + ["token", "tenant"])
+KINDS = st.sampled_from(
+    ["device"] * 4 + ["credential"] * 3 + ["config"] * 3 + ["channel"] * 3 + ["profile"] * 2 + ["token", "tenant"]
+)
 HERE = st.sampled_from([TENANTS[0]] * 4 + [TENANTS[1]])
 RARELY = st.sampled_from([False] * 5 + [True])
 STEPS = st.builds(Step, VERBS, KINDS, SMALL, HERE, SMALL, SMALL, SMALL, RARELY)
 PLANS = st.lists(st.lists(st.tuples(st.lists(STEPS, max_size=3), SMALL), min_size=1, max_size=4), min_size=1, max_size=6)
+
+# And what operators do with channels and configurations, who mostly know what is there.
+CONFIG_VERBS = st.sampled_from(["put"] * 6 + ["insert", "delete", "delete"])
+CONFIG_KINDS = st.sampled_from(["config"] * 6 + ["channel"] * 3 + ["device"])
+NEARLY_ALWAYS_HERE = st.sampled_from([TENANTS[0]] * 19 + [TENANTS[1]])
+CONFIG_STEPS = st.builds(Step, CONFIG_VERBS, CONFIG_KINDS, SMALL, NEARLY_ALWAYS_HERE, SMALL, SMALL, SMALL, RARELY)
+CONFIG_PLANS = st.lists(
+    st.lists(st.tuples(st.lists(CONFIG_STEPS, min_size=1, max_size=2), SMALL), min_size=1, max_size=2), min_size=1, max_size=12
+)
 
 
 async def stored(repository: Repository, entity: Entity) -> Entity | None:
@@ -84,6 +119,11 @@ async def stored(repository: Repository, entity: Entity) -> Entity | None:
 async def _in_tenant(repository: Repository, kind: str, tenant: TenantId, wanted: str) -> Entity | None:
     if kind == "Profile":
         return await repository.read(ProfileQuery(tenant, wanted))
+    if kind == "Channel":
+        return (await repository.read(ChannelsQuery(tenant, (ChannelId(wanted),))))[0]
+    if kind == "BootstrapConfig":
+        snapshot = await repository.read(ConfigQuery(tenant, DeviceId(wanted)))
+        return None if snapshot is None else snapshot.config
     if kind == "OperatorToken":
         tokens = await repository.read(TokenPage(tenant))
         return next((token for token in tokens if token.id == wanted), None)
@@ -105,15 +145,20 @@ async def changes_of(repository: Repository, steps: Sequence[Step], event: int) 
     for step in steps:
         made = step.make()
         found = await stored(repository, made)
-        if step.verb == "insert":
+        if step.verb == "insert" or (step.verb == "put" and found is None):
             insert.append(made)
             continue
         version = (found.version if found is not None else 1) + step.stale
-        if step.verb == "replace":
+        if step.verb in ("replace", "put"):
             replace.append(msgspec.structs.replace(made, version=version + 1))
         else:
             delete.append(Delete(msgspec.structs.replace(found if found is not None else made, version=version)))
-    return Changes(insert=tuple(insert), replace=tuple(replace), delete=tuple(delete), events=(an_event(event),))
+    return Changes(insert=tuple(insert), replace=tuple(replace), delete=tuple(delete), events=(_event(event),))
+
+
+def _event(number: int) -> Event:
+    kind = (EventKind.BOOTSTRAP_REFUSED, EventKind.PROVISION_SUCCEEDED)[number % 2]
+    return an_event(number, kind=kind, check="bootstrap.unknown", device_name=f"external-{number % 5}")
 
 
 async def outcomes(repository: Repository, group: Sequence[Changes]) -> list[Guard | None]:
@@ -137,6 +182,8 @@ async def everything(repository: Repository) -> list[Any]:
         )
     )
     rows += [(claim.profile, claim.device, claim.credentials, claim.lookup_taken) for claim in claims]
+    rows += await asyncio.gather(*(repository.read(BootstrapQuery(f"external-{number}")) for number in range(4)))
+    rows += [msgspec.structs.replace(tenant, created_at=0) for tenant in await repository.read(TenantPage())]
     rows.append(await repository.read(LoginQuery(tuple(a_lookup(number) for number in range(1, 4)))))
     return rows
 
@@ -146,19 +193,33 @@ _PAGES: tuple[Callable[[TenantId], Any], ...] = (
     ProfilePage,
     TokenPage,
     EventPage,
+    ConfigPage,
+    ChannelPage,
+    LabelledPage,
+    UnknownPage,
+    lambda tenant: ConfigPage(tenant, name="NAME 2", active=True),
+    lambda tenant: ConfigPage(tenant, secret=a_lookup(2)),
+    lambda tenant: ConfigPage(tenant, client_key=a_lookup(2001)),
+    lambda tenant: ChannelsQuery(tenant, (ChannelId("channel-0002"), ChannelId("channel-0001"))),
+    lambda tenant: LabelledPage(tenant, "R-3"),
     lambda tenant: DevicePage(tenant, name="sensor-2"),
     lambda tenant: DevicePage(tenant, profile=ProfileId("profile-0001")),
     lambda tenant: DevicePage(tenant, state=DeviceState.CONNECTED),
 )
 
 
-async def compare(plan: Sequence[Sequence[tuple[Sequence[Step], int]]], directory: str) -> None:
+Plan = Sequence[Sequence[tuple[Sequence[Step], int]]]
+
+
+async def compare(plan: Plan, directory: str, *present: Entity) -> None:
+    """Carry out a plan on both stores, which hold a little, and what is `present` beside it."""
     async with AsyncExitStack() as stack:
         urls = ("memory:", f"sqlite:{directory}/registry.db")
         memory, sqlite = [await stack.enter_async_context(open_repository(url)) for url in urls]
         for repository in (memory, sqlite):
-            tenant = a_tenant(1, id=DEFAULT_TENANT, name="default", device_limit=2, version=2)
-            insert = (a_profile(), a_tenant(), a_profile(2, tenant=TENANTS[1]), a_device(1, name="sensor-1"))
+            insert = (a_profile(), a_tenant(), a_profile(2, tenant=TENANTS[1]), a_device(1, name="sensor-1"), *present)
+            room = 1 + sum(isinstance(entity, Device) for entity in insert)
+            tenant = a_tenant(1, id=DEFAULT_TENANT, name="default", device_limit=room, version=2)
             await repository.commit(Changes(insert=insert, replace=(tenant,)))
         for number, steps in enumerate(plan):
             group = [await changes_of(memory, some, 10 * number + event) for some, event in steps]
@@ -172,6 +233,15 @@ async def compare(plan: Sequence[Sequence[tuple[Sequence[Step], int]]], director
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLANS)
-def test_stores_agree(plan: list[list[tuple[list[Step], int]]]) -> None:
+def test_stores_agree(plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(compare(plan, directory))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(CONFIG_PLANS)
+def test_stores_agree_about_configurations(plan: Plan) -> None:
+    devices = (a_device(2, name="sensor-2"), a_device(3, name="sensor-3"))
+    present: tuple[Entity, ...] = (*devices, *map(a_channel, (1, 2, 3)), a_config(1, 3, 1, external_id="external-3"))
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(compare(plan, directory, *present))

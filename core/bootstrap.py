@@ -1,0 +1,166 @@
+"""Bootstrap: a device fetches its configuration by its external id and external key, plain or encrypted."""
+
+import msgspec
+
+from core import lifecycle
+from core.audit import Audit
+from core.configuration import Seals, client_secret
+from core.crypto import cfb
+from core.crypto.cfb import IV_BYTES, Envelope
+from core.errors import Conflict, Reason, Refusal
+from core.issuer import Issuer
+from core.limits import Buckets, require
+from core.messages import ANY_ETAG, Bootstrapped, BootstrapRequest, Context, EncryptedKey, Identity, PlainKey
+from core.model import Device, DeviceState, EventKind, Secret
+from core.ports import BootstrapQuery, BootstrapSnapshot, Changes, Repository
+
+ATTEMPTS = 3
+_NOT_COUNTED = frozenset({"limit.bootstrap", "bootstrap.secure_off"})
+
+
+class _Presented(msgspec.Struct, frozen=True):
+    """What a device says its external key is; `fault` is the check that an unreadable one fails."""
+
+    key: Secret
+    fault: str = ""
+
+
+class Bootstrap(msgspec.Struct, frozen=True):
+    """The use case. Only refused requests count against a source, so many devices behind one address do no harm.
+
+    `shared_key` is the AES key of secure bootstrap, 16, 24 or 32 bytes; None: secure bootstrap is switched off.
+    """
+
+    repository: Repository
+    issuer: Issuer
+    audit: Audit
+    failures: Buckets
+    shared_key: bytes | None = None
+
+    async def __call__(self, request: BootstrapRequest, context: Context) -> Bootstrapped:
+        """Return the device's configuration, after recording that it was given away.
+
+        Raises `Refusal`, recorded too: NOT_FOUND for an external id that no configuration has, FORBIDDEN for whatever else is
+        wrong with the proof or the device, TOO_MANY after too many of these from one source.
+        """
+        found: BootstrapSnapshot | None = None
+        try:
+            require(self.failures.wait(context.source, self.issuer.clock.monotonic()), "limit.bootstrap")
+            if isinstance(request.proof, EncryptedKey) and self.shared_key is None:
+                raise Refusal(Reason.NOT_FOUND, "secure bootstrap is switched off", check="bootstrap.secure_off")
+            for _ in range(ATTEMPTS):
+                found = await self.repository.read(BootstrapQuery(request.external_id))
+                result = self._prove(request, found)
+                if result.unchanged or request.version_only or await self._recorded(result, context):
+                    return result
+            raise Refusal(Reason.UNAVAILABLE, "the registry is busy, try again", check="registry.conflict", retry_after=1.0)
+        except Refusal as refusal:
+            await self._refused(refusal, request, found, context)
+            raise
+
+    def _prove(self, request: BootstrapRequest, found: BootstrapSnapshot | None) -> Bootstrapped:
+        """Return what the device may have. Every external key that is wrong, and every id, costs the same work."""
+        seals = Seals(self.issuer.vault)
+        presented = self._presented(request.proof)
+        expected = seals.external_key(found.config) if found else self.issuer.vault.open_decoy()
+        right = expected == presented.key
+        if found is None:
+            raise Refusal(Reason.NOT_FOUND, "there is no configuration for this external id", check="bootstrap.unknown")
+        if isinstance(request.proof, Identity):
+            if request.proof.device != found.device.id:
+                raise _forbidden("identity.other")
+        elif presented.fault or not right:
+            raise _forbidden(presented.fault or "bootstrap.key")
+        _require_let_in(found.device)
+        secret = client_secret(found.credentials, self.issuer)
+        if secret is None:
+            raise _forbidden("bootstrap.device_revoked")
+        return self._open(request, found, secret, seals)
+
+    def _open(self, request: BootstrapRequest, found: BootstrapSnapshot, secret: Secret, seals: Seals) -> Bootstrapped:
+        content, certificates = seals.content(found.config), seals.certificates(found.config)
+        etag = seals.etag(found.config, secret, found.channels, content, certificates)
+        return Bootstrapped(
+            config=found.config,
+            device=found.device,
+            secret=secret,
+            channels=found.channels,
+            content=content,
+            certificates=certificates,
+            etag=etag,
+            unchanged=etag in request.held or ANY_ETAG in request.held,
+            envelope=self._envelope(request.proof),
+        )
+
+    def _presented(self, proof: PlainKey | EncryptedKey | Identity) -> _Presented:
+        if isinstance(proof, PlainKey):
+            return _Presented(proof.key)
+        if isinstance(proof, EncryptedKey):
+            return self._decrypted(proof.text)
+        return _Presented(Secret(""))
+
+    def _decrypted(self, text: str) -> _Presented:
+        """Decrypt a presented key; in place of one that cannot be read, as many zeros, so that it costs the same."""
+        message = _from_hex(text)
+        fault = "bootstrap.hex" if message is None else "bootstrap.short" if len(message) < IV_BYTES else ""
+        stand_in = bytes(IV_BYTES + len(text) // 2)
+        plaintext = cfb.decrypt(self.shared_key or b"", stand_in if fault or message is None else message)
+        return _Presented(Secret(plaintext.decode("utf-8", "surrogateescape")), fault)
+
+    def _envelope(self, proof: PlainKey | EncryptedKey | Identity) -> Envelope | None:
+        if not isinstance(proof, EncryptedKey):
+            return None
+        return Envelope(self.shared_key or b"", self.issuer.entropy.draw(IV_BYTES))
+
+    async def _recorded(self, result: Bootstrapped, context: Context) -> bool:
+        """Record that a device got its configuration, and its first time; False: something changed meanwhile, read again."""
+        device = result.device
+        event = self.audit.event(
+            EventKind.BOOTSTRAP_SUCCEEDED,
+            context,
+            tenant=device.tenant,
+            profile=device.profile,
+            device=device.id,
+            device_name=device.name,
+            detail=f"version {result.config.version}",
+        )
+        first: tuple[Device, ...] = ()
+        if device.state is DeviceState.DEFINED:
+            first = (lifecycle.advance(device, DeviceState.PROVISIONED, self.issuer.clock.now()),)
+        try:
+            await self.repository.commit(Changes(replace=first, events=(event,)))
+        except Conflict:
+            return False
+        return True
+
+    async def _refused(
+        self, refusal: Refusal, request: BootstrapRequest, found: BootstrapSnapshot | None, context: Context
+    ) -> None:
+        if refusal.reason in (Reason.NOT_FOUND, Reason.FORBIDDEN) and refusal.check not in _NOT_COUNTED:
+            self.failures.take(context.source, self.issuer.clock.monotonic())
+        await self.audit.refused(
+            EventKind.BOOTSTRAP_REFUSED,
+            context,
+            refusal,
+            device=found.device if found else None,
+            device_name="" if found else request.external_id,
+        )
+
+
+def _require_let_in(device: Device) -> None:
+    if not device.enabled:
+        raise _forbidden("bootstrap.device_disabled")
+    if device.state is DeviceState.DISCARDED:
+        raise _forbidden("bootstrap.device_discarded")
+
+
+def _from_hex(text: str) -> bytes | None:
+    """Read hex digits of either case; None where there is anything else, white space included, or nothing."""
+    try:
+        return bytes.fromhex(text) if text.isalnum() else None
+    except ValueError:
+        return None
+
+
+def _forbidden(check: str) -> Refusal:
+    return Refusal(Reason.FORBIDDEN, "the external key is not right", check=check)

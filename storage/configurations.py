@@ -1,0 +1,103 @@
+"""Configurations and channels by key, read through an SQLite connection on the connection's thread."""
+
+# ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
+
+import sqlite3
+from collections.abc import Collection, Sequence
+
+from core.model import BootstrapConfig, Channel, ChannelId, DeviceId
+from core.ports import BootstrapQuery, BootstrapSnapshot, ChannelsQuery, ConfigQuery
+from storage import rows
+from storage.answers import credentials_by_device
+from storage.rows import Row
+from storage.statements import Grouped
+
+# CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
+_WITH_DEVICE = "CROSS JOIN config_document ON config_document.config = config.id CROSS JOIN device ON device.id = config.id"
+CONFIGS_BY_EXTERNAL_ID = Grouped(
+    f"""WITH asked (external_id) AS (VALUES {{rows}}) SELECT {rows.CONFIG}, {rows.DEVICE} FROM asked
+    CROSS JOIN config ON config.external_id = asked.external_id {_WITH_DEVICE}""",
+    width=1,
+)
+CONFIGS_BY_ID = Grouped(
+    f"""WITH asked (id) AS (VALUES {{rows}}) SELECT {rows.CONFIG}, {rows.DEVICE} FROM asked
+    CROSS JOIN config ON config.id = asked.id {_WITH_DEVICE}""",
+    width=1,
+)
+CHANNELS_LISTED = Grouped(
+    f"""WITH asked (config) AS (VALUES {{rows}}) SELECT {rows.LISTED} FROM asked
+    CROSS JOIN config_channel ON config_channel.config = asked.config""",
+    width=1,
+)
+CHANNELS_BY_ID = Grouped(
+    f"WITH asked (id) AS (VALUES {{rows}}) SELECT {rows.CHANNEL} FROM asked CROSS JOIN channel ON channel.id = asked.id",
+    width=1,
+)
+
+_CONFIG_COLUMNS = rows.CONFIG.count(",") + 1
+
+Listed = dict[DeviceId, tuple[ChannelId, ...]]
+"""The channels of each of some configurations, in their order there."""
+
+
+def bootstraps(connection: sqlite3.Connection, queries: Sequence[BootstrapQuery]) -> list[BootstrapSnapshot | None]:
+    """Answer for the configurations of external ids, all from the same moment."""
+    asked = {query.external_id for query in queries}
+    found = _snapshots(connection, CONFIGS_BY_EXTERNAL_ID.run(connection, [(external_id,) for external_id in asked]))
+    snapshots = {snapshot.config.external_id: snapshot for snapshot in found}
+    return [snapshots.get(query.external_id) for query in queries]
+
+
+def config(connection: sqlite3.Connection, query: ConfigQuery) -> BootstrapSnapshot | None:
+    """Answer for the configuration of one device."""
+    found = configs_by_id(connection, [query.id]).get(query.id)
+    return found if found is not None and found.config.tenant == query.tenant else None
+
+
+def channels(connection: sqlite3.Connection, query: ChannelsQuery) -> tuple[Channel | None, ...]:
+    """Answer for channels by id, in the order of the ids."""
+    found = channels_by_id(connection, set(query.ids))
+    own = {channel.id: channel for channel in found.values() if channel.tenant == query.tenant}
+    return tuple(own.get(channel) for channel in query.ids)
+
+
+def stored_config(connection: sqlite3.Connection, device: DeviceId) -> BootstrapConfig | None:
+    """Return the configuration of a device."""
+    found = CONFIGS_BY_ID.run(connection, [(device,)])
+    return rows.config(found[0], _listed(connection, [device])[device]) if found else None
+
+
+def configs_by_id(connection: sqlite3.Connection, ids: Sequence[DeviceId]) -> dict[DeviceId, BootstrapSnapshot]:
+    """Return the configurations of distinct devices, with everything a snapshot has."""
+    found = _snapshots(connection, CONFIGS_BY_ID.run(connection, [(device,) for device in ids]))
+    return {snapshot.config.id: snapshot for snapshot in found}
+
+
+def channels_by_id(connection: sqlite3.Connection, ids: Collection[ChannelId]) -> dict[ChannelId, Channel]:
+    """Return the channels of distinct ids."""
+    channels = map(rows.channel, CHANNELS_BY_ID.run(connection, [(channel,) for channel in ids]))
+    return {channel.id: channel for channel in channels}
+
+
+def _snapshots(connection: sqlite3.Connection, found: Sequence[Row]) -> list[BootstrapSnapshot]:
+    ids = [DeviceId(row[0]) for row in found]
+    listed = _listed(connection, ids)
+    # Many configurations list the same few channels: each is read and decoded once.
+    channels = channels_by_id(connection, {channel for some in listed.values() for channel in some})
+    credentials = credentials_by_device(connection, ids)
+    return [
+        BootstrapSnapshot(
+            config=rows.config(row, listed[row[0]]),
+            device=rows.device(row[_CONFIG_COLUMNS:]),
+            credentials=credentials[row[0]],
+            channels=tuple(channels[channel] for channel in listed[row[0]]),
+        )
+        for row in found
+    ]
+
+
+def _listed(connection: sqlite3.Connection, ids: Sequence[DeviceId]) -> Listed:
+    found: dict[DeviceId, list[tuple[int, ChannelId]]] = {device: [] for device in ids}
+    for device, place, channel in CHANNELS_LISTED.run(connection, [(device,) for device in ids]):
+        found[device].append((place, channel))
+    return {device: tuple(channel for _, channel in sorted(some)) for device, some in found.items()}

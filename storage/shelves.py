@@ -1,0 +1,144 @@
+"""What the memory store keeps: the entities as dictionaries, with what is needed to find them."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar, cast
+
+import msgspec
+
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    ChannelId,
+    Credential,
+    Device,
+    DeviceId,
+    Event,
+    OperatorToken,
+    Profile,
+    Tenant,
+    TenantId,
+)
+from core.ports import Changes, Entity
+from storage.guards import Key, device_balance, key_of
+from storage.uniques import Unique, uniques
+
+E = TypeVar("E", Tenant, Profile, Device, Channel, BootstrapConfig, OperatorToken)
+
+
+class Shelves:
+    """The entities by kind and id, with what is needed to find them otherwise. Satisfies `storage.guards.Stored`."""
+
+    def __init__(self) -> None:
+        self.entities: dict[Key, Entity] = {}
+        self.holders: dict[Unique, str] = {}
+        self.owned: dict[DeviceId, dict[str, None]] = {}
+        self.events: dict[tuple[TenantId, str], Event] = {}  # in the order of commits, the oldest first
+
+    def entity(self, key: Key) -> Entity | None:
+        """Return an entity as it is stored."""
+        return self.entities.get(key)
+
+    def has(self, key: Key) -> bool:
+        """Tell whether an entity is stored."""
+        return key in self.entities
+
+    def has_event(self, event: Event) -> bool:
+        """Tell whether an event of this id is stored."""
+        return (event.tenant, event.id) in self.events
+
+    def holder(self, unique: Unique) -> str | None:
+        """Return the id of the entity that holds a unique value."""
+        return self.holders.get(unique)
+
+    def tenant(self, tenant: TenantId) -> Tenant | None:
+        """Return a tenant with its number of devices."""
+        return cast("Tenant | None", self.entities.get((Tenant, tenant)))
+
+    def profile(self, profile: str | None) -> Profile | None:
+        """Return a profile."""
+        return cast("Profile | None", self.entities.get((Profile, profile or "")))
+
+    def device(self, device: str | None) -> Device | None:
+        """Return a device."""
+        return cast("Device | None", self.entities.get((Device, device or "")))
+
+    def channel(self, channel: str) -> Channel | None:
+        """Return a channel."""
+        return cast("Channel | None", self.entities.get((Channel, channel)))
+
+    def config(self, device: str | None) -> BootstrapConfig | None:
+        """Return the configuration of a device."""
+        return cast("BootstrapConfig | None", self.entities.get((BootstrapConfig, device or "")))
+
+    def tenant_of(self, key: Key) -> str | None:
+        """Return the tenant of a stored profile, device or channel."""
+        return getattr(self.entities.get(key), "tenant", None)
+
+    def credentials(self, device: DeviceId) -> tuple[Credential, ...]:
+        """Return the credentials of a device, oldest first."""
+        return tuple(cast("Credential", self.entities[Credential, owned]) for owned in sorted(self.owned.get(device, ())))
+
+    def dependants(self, key: Key, limit: int) -> Iterable[Key]:
+        """Return at most `limit` of the entities that point at a profile, or those of a tenant."""
+        field = "profile" if key[0] is Profile else "tenant"
+        return islice((other for other, entity in self.entities.items() if getattr(entity, field, None) == key[1]), limit)
+
+    def of(self, kind: type[E]) -> Iterator[E]:
+        """Yield the entities of a kind, in no particular order."""
+        return (entity for entity in self.entities.values() if isinstance(entity, kind))
+
+    def write(self, changes: Changes) -> None:
+        """Make changes that passed every guard."""
+        for deletion in changes.delete:
+            self._remove(key_of(deletion.entity))
+        for entity in changes.replace:
+            before = self.entities[key_of(entity)]
+            self._release(before)
+            self._put(entity, before.devices if isinstance(before, Tenant) else 0)
+        for entity in changes.insert:
+            self._put(entity, 0)
+        for tenant, growth in device_balance(changes).items():
+            self._count(tenant, growth)
+        self.events.update({(event.tenant, event.id): event for event in changes.events})
+
+    def _put(self, entity: Entity, devices: int) -> None:
+        if isinstance(entity, Tenant):
+            entity = msgspec.structs.replace(entity, devices=devices)
+        self.entities[key_of(entity)] = entity
+        for unique in uniques(entity):
+            self.holders[unique] = entity.id
+        if isinstance(entity, Credential):
+            self.owned.setdefault(entity.device, {})[entity.id] = None
+
+    def _release(self, entity: Entity) -> None:
+        for unique in uniques(entity):
+            del self.holders[unique]
+
+    def _remove(self, key: Key) -> None:
+        entity = self.entities.pop(key, None)
+        if entity is None:
+            return  # it went with its device, or its device never had one
+        self._release(entity)
+        if isinstance(entity, Device):
+            for credential in self.credentials(entity.id):
+                self._remove(key_of(credential))
+            self.owned.pop(entity.id, None)
+            self._remove((BootstrapConfig, entity.id))
+        elif isinstance(entity, Credential):
+            del self.owned[entity.device][entity.id]
+        elif isinstance(entity, Channel):
+            self._unlist(entity.id)
+
+    def _unlist(self, channel: ChannelId) -> None:
+        """Make the next version of each configuration that lists a channel, without it."""
+        for config in [config for config in self.of(BootstrapConfig) if channel in config.channels]:
+            left = tuple(listed for listed in config.channels if listed != channel)
+            self.entities[BootstrapConfig, config.id] = msgspec.structs.replace(
+                config, channels=left, version=config.version + 1
+            )
+
+    def _count(self, tenant: TenantId, growth: int) -> None:
+        before = self.tenant(tenant)
+        if before is not None:
+            self.entities[Tenant, tenant] = msgspec.structs.replace(before, devices=before.devices + growth)

@@ -1,0 +1,52 @@
+"""Values that one entity at most may hold, and the guard that each of them is kept by."""
+
+from typing import NamedTuple
+
+from core.errors import Guard
+from core.model import BootstrapConfig, Credential, Device, OperatorToken, Profile, Tenant
+from core.ports import Entity
+
+
+class Unique(NamedTuple):
+    """A value that one entity at most may hold: what it is unique as, and the value."""
+
+    trait: str
+    value: tuple[str, str] | str | bytes
+
+
+GUARDS = {
+    "device_name": Guard.DEVICE_NAME,
+    "credential_lookup": Guard.CREDENTIAL_LOOKUP,
+    "profile_name": Guard.PROFILE_NAME,
+    "profile_key": Guard.PROVISION_KEY,
+    "token_name": Guard.TOKEN_NAME,
+    # No guard of its own: a token's lookup is a keyed digest of a drawn secret, as a credential's is.
+    "token_lookup": Guard.CREDENTIAL_LOOKUP,
+    # These two are ids, but not drawn ones: a tenant's may be chosen, a configuration's is its device's.
+    "tenant_id": Guard.TENANT_ID,
+    "config_device": Guard.CONFIG_DEVICE,
+    "config_external_id": Guard.EXTERNAL_ID,
+    "config_name": Guard.CONFIG_NAME,
+}
+
+
+def uniques(entity: Entity) -> tuple[Unique, ...]:
+    """Return the unique values that an entity holds, in the order in which their guards are to be named."""
+    if isinstance(entity, Device):
+        return (Unique("device_name", (entity.tenant, entity.name)),)
+    if isinstance(entity, Credential):
+        return (Unique("credential_lookup", entity.lookup),)
+    if isinstance(entity, BootstrapConfig):
+        return _of_config(entity)
+    if isinstance(entity, Profile):
+        return (Unique("profile_name", (entity.tenant, entity.name)), Unique("profile_key", entity.provision_key))
+    if isinstance(entity, OperatorToken):
+        return (Unique("token_name", (entity.tenant, entity.name)), Unique("token_lookup", entity.lookup))
+    return (Unique("tenant_id", entity.id),) if isinstance(entity, Tenant) else ()
+
+
+def _of_config(config: BootstrapConfig) -> tuple[Unique, ...]:
+    held = (Unique("config_device", config.id), Unique("config_external_id", config.external_id))
+    if config.unique_name and config.name:
+        return (*held, Unique("config_name", (config.tenant, config.name)))
+    return held

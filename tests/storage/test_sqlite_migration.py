@@ -1,0 +1,93 @@
+"""A file of each former schema, with rows in it, opens, takes the steps it lacks and is as good as a new one."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.model import DEFAULT_TENANT, Device, DeviceState
+from core.ports import Changes, ClaimQuery, DevicePage, DeviceQuery, EventPage, LabelledPage, LoginQuery, TenantQuery
+from storage import migration, open_repository
+from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile, an_event
+
+NAMES = ("sensor-0001", "Sensor-0002", "STRASSE", "Straße", "ÄRGER", "日本", "İ", "a\x00B", "")
+
+SCHEMA_1 = """
+    INSERT INTO tenant VALUES ('default', 'default', NULL, 9, 1, 1);
+    INSERT INTO profile VALUES ('profile-0001', 'default', 'profile 1', 'create_new', 'deny', 'key-1', x'7365616c65642031',
+        '["one","two"]', 1, 1, 1);
+    INSERT INTO credential VALUES ('credential-0001', 'device-0001', 'access_token',
+        x'0000000000000000000000000000000000000000000000000000000000000001', x'', x'007365616c6564', 1, 1);
+    INSERT INTO event VALUES (1, 'event-0001', 'default', 1, 'provision.succeeded', 'request-1', 'coap', 'thingsboard',
+        '192.0.2.7', '', NULL, NULL, 'sensor-0001', '', 'größer');
+"""
+DEVICE = "INSERT INTO device VALUES (?, 'default', 'profile-0001', ?, 'connected', 0, '{\"floor\":1}', ?, 7, 3)"
+
+
+def old_device(number: int, name: str) -> Device:
+    return a_device(
+        number, name=name, state=DeviceState.CONNECTED, enabled=False, metadata={"floor": 1}, updated_at=7, version=3
+    )
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """Make a file of schema 1 by its one step, as the versions did that knew no other."""
+    path = tmp_path / "registry.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migration.use_log(connection)
+        migration.migrate(connection, migration.steps()[:1])
+        connection.executescript(SCHEMA_1)
+        connection.executemany(DEVICE, [(f"device-{number:04}", name, number) for number, name in enumerate(NAMES, 1)])
+        assert connection.execute("PRAGMA user_version").fetchall() == [(1,)]
+    return path
+
+
+async def test_what_was_in_a_file_of_schema_1_is_there(old: Path) -> None:
+    devices = tuple(old_device(number, name) for number, name in enumerate(NAMES, 1))
+    async with open_repository(f"sqlite:{old}") as repository:
+        assert await repository.read(DevicePage(DEFAULT_TENANT)) == devices
+        (login,) = await repository.read(LoginQuery((a_lookup(1),)))
+        assert login is not None
+        assert (login.credential, login.device, login.profile) == (a_credential(), devices[0], a_profile())
+        assert await repository.read(EventPage(DEFAULT_TENANT)) == (an_event(),)
+        claim = await repository.read(ClaimQuery("key-1", "Straße"))
+        assert claim.device == devices[3]
+        tenant = await repository.read(TenantQuery(DEFAULT_TENANT))
+        assert tenant is not None
+        assert tenant.devices == len(NAMES)
+    with closing(sqlite3.connect(old)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchall() == [(len(migration.steps()),)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_devices_of_schema_1_are_found_by_a_part_of_their_name(old: Path) -> None:
+    async with open_repository(f"sqlite:{old}") as repository:
+        for part in ("SENSOR", "strasse", "ß", "ärger", "本", "i̇", "A\x00b", "", "label"):
+            found = await repository.read(LabelledPage(DEFAULT_TENANT, part))
+            assert [item.device.name for item in found.items] == [name for name in NAMES if part.casefold() in name.casefold()]
+
+
+async def test_a_file_of_schema_1_takes_what_a_new_one_takes(old: Path) -> None:
+    async with open_repository(f"sqlite:{old}") as repository:
+        device = old_device(2, "Sensor-0002")
+        labelled = msgspec.structs.replace(device, label="Größe", version=4)
+        await repository.commit(Changes(insert=(a_channel(), a_config(1, 1)), replace=(labelled,)))
+    async with open_repository(f"sqlite:{old}") as repository:
+        found = await repository.read(DeviceQuery(DEFAULT_TENANT, device.id))
+        assert found is not None
+        assert found.device == labelled
+
+
+def test_a_new_file_and_a_migrated_one_have_the_same_schema(old: Path) -> None:
+    schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
+    with (
+        closing(sqlite3.connect(old, isolation_level=None)) as one,
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as other,
+    ):
+        for connection in (one, other):
+            migration.migrate(connection, migration.steps())
+        assert one.execute(schema).fetchall() == other.execute(schema).fetchall()
