@@ -1,6 +1,7 @@
 """The one place that answers: from a neutral request through dialect and core to a neutral answer."""
 
 import contextlib
+import copy
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, NoReturn
@@ -9,9 +10,10 @@ import msgspec
 import structlog
 
 from adapters.exchange import Carrier, Closing, Dialect, Guest, Inbound, Meter, Outbound, Peer, Success
+from adapters.facing import Face
 from adapters.owned import OwnedWork
-from adapters.router import AmbiguousRoutesError, Match, Miss, Router
-from adapters.topics import covers
+from adapters.router import Match, Miss
+from adapters.watching import Watches
 from core.audit import Audit
 from core.crypto.tokens import new_id
 from core.errors import Reason, Refusal
@@ -42,22 +44,29 @@ class Answering:
         clock: Clock,
         entropy: Entropy,
         meter: Meter,
+        watches: Watches,
         config: AnsweringConfig,
     ) -> None:
-        dialects = tuple(dialects)
-        self._router = Router(dialects)
-        self._guests = _by_login(guest for dialect in dialects for guest in dialect.GUESTS)
-        self._subscriptions = tuple(pattern for dialect in dialects for pattern in dialect.SUBSCRIPTIONS)
+        self._face = Face(dialects)
         self._use_cases = use_cases
         self._authenticate = authenticate
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
         self._meter = meter
+        self._watches = watches
         self._config = config
         self._log = structlog.get_logger("firstlight")
         self._work = OwnedWork(config.seconds)
-        self._draining = False
+
+    def facing(self, dialects: Iterable[Dialect]) -> "Answering":
+        """Return an exchange that speaks these dialects and shares everything else with this one.
+
+        Raises `AmbiguousRoutesError` where one request could be meant for two of them.
+        """
+        other = copy.copy(self)
+        other._face = Face(dialects)
+        return other
 
     async def handle(self, inbound: Inbound) -> Outbound:
         """Answer a request within the time limit; whatever happens to the caller, the request itself runs to its end."""
@@ -115,15 +124,18 @@ class Answering:
 
     def guest(self, username: str, client_id: str) -> Guest | None:
         """Return the guest whose login is the user name or the client id."""
-        return self._guests.get(username) or self._guests.get(client_id)
+        return self._face.guest(username, client_id)
 
     def may_subscribe(self, topic_filter: str) -> bool:
         """Tell whether some dialect lets an identified device subscribe to this filter."""
-        return any(covers(pattern, topic_filter) for pattern in self._subscriptions)
+        return self._face.may_subscribe(topic_filter)
+
+    def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` whenever something behind an `Outbound.watch` changed, until what this returns is called."""
+        return self._watches.watch(key, changed)
 
     async def drain(self, seconds: float) -> int:
         """Turn new requests away and wait for the running ones; returns how many were still running at the deadline."""
-        self._draining = True
         return await self._work.drain(seconds)
 
     async def _answer(self, found: Match | Miss, inbound: Inbound, context: Context) -> Outbound:
@@ -186,17 +198,17 @@ class Answering:
         )
 
     def _is_busy(self) -> bool:
-        return self._draining or len(self._work) >= self._config.pending
+        return self._work.draining or len(self._work) >= self._config.pending
 
     def _busy(self) -> Refusal:
-        self._meter.bound("requests.draining" if self._draining else "requests.pending")
+        self._meter.bound("requests.draining" if self._work.draining else "requests.pending")
         # Jitter keeps a fleet that was turned away together from coming back together; it needs no cryptographic source.
         wait = random.uniform(*self._config.retry_seconds)  # noqa: S311
         return Refusal(Reason.UNAVAILABLE, "the gateway is busy, try again", check="requests.pending", retry_after=wait)
 
     def _received(self, inbound: Inbound) -> tuple[Match | Miss, Inbound, Context]:
         """Find the route of a request, and fill in what it is known by from here on."""
-        found = self._router.find(inbound)
+        found = self._face.find(inbound)
         now = self._clock.now()
         if isinstance(found, Match):
             inbound = msgspec.structs.replace(inbound, params=found.params, operation=found.route.operation, received_at=now)
@@ -217,16 +229,6 @@ def _missed(miss: Miss) -> NoReturn:
         allowed = ", ".join(miss.methods)
         raise Refusal(Reason.NOT_ALLOWED, f"this path takes {allowed}", check="request.method")
     raise Refusal(Reason.NOT_FOUND, "there is nothing at this path", check="request.path")
-
-
-def _by_login(guests: Iterable[Guest]) -> dict[str, Guest]:
-    """Return the guests by their login. Raises `AmbiguousRoutesError` where two of them come in alike."""
-    found: dict[str, Guest] = {}
-    for guest in guests:
-        if guest.login in found:
-            raise AmbiguousRoutesError(f"{found[guest.login].name} and {guest.name} let guests in as {guest.login!r}")
-        found[guest.login] = guest
-    return found
 
 
 def _with_methods(outbound: Outbound, methods: tuple[str, ...]) -> Outbound:

@@ -4,7 +4,7 @@ A protocol (HTTP, CoAP, MQTT) carries; a dialect is one vendor's vocabulary. The
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -54,12 +54,14 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` begins as the sender wrote it: with a slash over HTTP and CoAP; over MQTT it is the topic. Path segments and query
     are percent-decoded; headers are looked up in lower case. `segments` are those of the path where one of them holds a slash
-    itself (`%2F`), otherwise empty: the path says it all. `method` is the protocol's own word in upper case: GET, POST,
-    FETCH, IPATCH ...; over MQTT it is PUBLISH. `params` are what the route's template captured. `identity` and `guest` say
-    what an MQTT connection proved at CONNECT: a device, or the name of the guest it came in as. `form` is the form that the
-    previous answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT:
-    3, 4, 5). `operation` and `received_at` (milliseconds since the Unix epoch) are filled in on the way, before a dialect
-    sees them.
+    itself (`%2F`), otherwise empty: the path says it all. `raw_query` is HTTP's query as it was sent, for dialects that are
+    particular about repeated names and broken escapes. `method` is the protocol's own word in upper case: GET, POST, FETCH,
+    IPATCH ...; over MQTT it is PUBLISH. `params` are what the route's template captured. `identity` and `guest` say what an
+    MQTT connection proved at CONNECT: a device, or the name of the guest it came in as. `held` are the entity tags of what the
+    sender has already (HTTP: If-None-Match, CoAP: ETag), as `Outbound.etag` has them; `*` is any. `form` is the form that the
+    previous answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3,
+    4, 5). `operation` and `received_at` (milliseconds since the Unix epoch) are filled in on the way, before a dialect sees
+    them.
     """
 
     carrier: Carrier
@@ -69,11 +71,13 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[str, ...] = ()
     params: Mapping[str, str] = NOTHING
     query: Mapping[str, str] = NOTHING
+    raw_query: str = ""
     headers: Mapping[str, str] = NOTHING
     content_type: str | None = None
     body: bytes = b""
     identity: Identity | None = None
     guest: str = ""
+    held: tuple[str, ...] = ()
     form: str = ""
     version: int = 0
     operation: str = ""
@@ -93,7 +97,9 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
 
     `content_type` is a media type; None with an empty body sends none. `topic` is where MQTT publishes the body; None
     publishes nothing and leaves the acknowledgement to speak. `retry_after` is in seconds. `form` is kept by a connection and
-    handed back in its next `Inbound`. `correlation` is the request's, for protocols that can show it.
+    handed back in its next `Inbound`. `correlation` is the request's, for protocols that can show it. `etag` is the entity tag
+    of what is in the body, an even number of hex digits, at most 16; empty: it has none. `watch` is the key under which
+    `Exchange.watch` tells that the same request may have another answer now; empty: it cannot be watched.
     """
 
     outcome: Outcome
@@ -105,13 +111,16 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     form: str = ""
     correlation: str = ""
+    etag: str = ""
+    watch: str = ""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a dialect understands: a method on a path template, and the operation it starts.
 
-    A segment in braces captures one whole segment: `/api/v1/{token}/telemetry`. A literal segment wins over a captured one.
-    Over MQTT, `guest` names the guest a route is open to; empty, it is open to devices that proved their identity.
+    A segment in braces captures one whole segment: `/api/v1/{token}/telemetry`. Of two routes that fit a path, the one wins
+    that is literal in the leftmost segment where they differ: `/things/{id}` over `/{domain}/things`. Over MQTT, `guest`
+    names the guest a route is open to; empty, it is open to devices that proved their identity.
     """
 
     carrier: Carrier
@@ -125,14 +134,15 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     """How an MQTT connection gets in without an identity, and the little it may do there.
 
     It is let in when its user name or its client id is exactly `login`; any password and certificate is ignored. It may
-    subscribe to exactly the filters in `subscriptions`, publish to the routes of this guest, and nothing else. The connection
-    is closed `linger_seconds` after an answer.
+    subscribe to the filters that those in `subscriptions` cover, publish to the routes of this guest, and nothing else. The
+    connection is closed `linger_seconds` after an answer; None: it stays as long as it likes. Dialects may share a guest: those
+    that agree in everything but the subscriptions.
     """
 
     name: str
     login: str
     subscriptions: tuple[str, ...]
-    linger_seconds: float = 60.0
+    linger_seconds: float | None = 60.0
 
 
 class Decoded(msgspec.Struct, frozen=True):
@@ -215,4 +225,12 @@ class Exchange(Protocol):
 
     def may_subscribe(self, topic_filter: str) -> bool:
         """Tell whether an identified device may subscribe to this filter."""
+        ...
+
+    def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed`, from the loop and without waiting, whenever something behind this `Outbound.watch` changed.
+
+        Returns what ends the watch; calling that twice does no harm. What changed may not concern the watcher: it asks again,
+        with the entity tag of what it has among `Inbound.held`.
+        """
         ...

@@ -18,6 +18,7 @@ class OwnedWork:
         self._running: set[asyncio.Task[Any]] = set()
         self._waiting: dict[asyncio.Task[Any], tuple[float, asyncio.Future[Any]]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.draining = False
 
     def __len__(self) -> int:
         return len(self._running)
@@ -35,7 +36,8 @@ class OwnedWork:
         return await answer
 
     async def drain(self, seconds: float) -> int:
-        """Wait until everything has finished, so many seconds at most; returns how much has not."""
+        """Set `draining`, and wait until everything has finished, so many seconds at most; returns how much has not."""
+        self.draining = True
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
         return len(self._running)

@@ -6,9 +6,12 @@ import msgspec
 
 from adapters.exchange import Carrier, Dialect, Inbound, Route
 
+Shape = tuple[bool, ...]
+"""Which segments of a template are captured."""
+
 
 class AmbiguousRoutesError(ValueError):
-    """Two routes could match one request and neither is the more literal one."""
+    """Two routes could match one request and neither wins."""
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -28,7 +31,7 @@ class Miss(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """All routes of all dialects. A literal path segment wins over a captured one."""
+    """All routes of some dialects. Of two that fit, the one wins that is literal in the leftmost segment where they differ."""
 
     def __init__(self, dialects: Iterable[Dialect]) -> None:
         self._literal: dict[tuple[Carrier, str, str], dict[str, Match]] = {}
@@ -38,7 +41,7 @@ class Router:
                 self._add(dialect, route)
         for templates in self._captured.values():
             _refuse_ambiguous(templates)
-            templates.sort(key=lambda template: template.captures)
+            templates.sort(key=lambda template: template.shape)
 
     def find(self, inbound: Inbound) -> Match | Miss:
         """Return the route of a request, or what is known about its path."""
@@ -52,15 +55,19 @@ class Router:
         return Miss(other.dialect, other.route.operation, tuple(sorted(matches)))
 
     def _at(self, inbound: Inbound) -> dict[str, Match] | None:
-        """Return the routes at this path by method, of each method the most literal one; a literal path stands alone."""
+        """Return the routes at this path by method: those of the most literal template, which stands alone."""
         literal = self._literal.get((inbound.carrier, inbound.guest, inbound.path))
         if literal is not None and not inbound.segments:
             return literal
         segments = inbound.segments or inbound.path.split("/")
         found: dict[str, Match] = {}
+        shape: Shape | None = None
         for template in self._captured.get((inbound.carrier, inbound.guest, len(segments)), ()):
+            if shape is not None and template.shape != shape:
+                break
             params = template.capture(segments)
             if params is not None:
+                shape = template.shape
                 found.setdefault(template.route.method, Match(template.dialect, template.route, params))
         return found or None
 
@@ -81,7 +88,7 @@ class _Template:
         self.dialect = dialect
         self.route = route
         self.segments = route.path.split("/")
-        self.captures = sum(map(_is_capture, self.segments))
+        self.shape: Shape = tuple(map(_is_capture, self.segments))
 
     def capture(self, segments: Sequence[str]) -> dict[str, str] | None:
         params: dict[str, str] = {}
@@ -95,13 +102,10 @@ class _Template:
         return params
 
     def confusable(self, other: "_Template") -> bool:
-        """Tell whether some path fits both and neither is literal wherever the other is."""
-        pairs = list(zip(self.segments, other.segments, strict=True))
-        if any(not _is_capture(a) and not _is_capture(b) and a != b for a, b in pairs):
-            return False
-        mine_wins = any(_is_capture(b) and not _is_capture(a) for a, b in pairs)
-        other_wins = any(_is_capture(a) and not _is_capture(b) for a, b in pairs)
-        return mine_wins == other_wins
+        """Tell whether some path fits both and both are literal in the same segments, so that neither wins."""
+        return self.shape == other.shape and all(
+            mine == theirs for mine, theirs in zip(self.segments, other.segments, strict=True) if not _is_capture(mine)
+        )
 
 
 def _refuse_ambiguous(templates: Sequence[_Template]) -> None:

@@ -4,9 +4,14 @@ import msgspec
 
 
 class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What one connection, one source and one request may take. Zero connections: no limit."""
+    """What one connection, one source and one request may take. Zero connections: no limit.
 
-    max_body_bytes: int = 1_048_576
+    Bodies of more than `large_body_bytes` may hold `large_bodies_bytes` together; beyond that they are turned away for a while.
+    """
+
+    max_body_bytes: int = 4_194_304
+    large_body_bytes: int = 65_536
+    large_bodies_bytes: int = 67_108_864
     max_path_bytes: int = 2_048
     max_headers: int = 64
     max_header_bytes: int = 8_190

@@ -4,6 +4,7 @@ import asyncio
 import ssl as tls
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,13 +29,17 @@ Pages = Mapping[str, Callable[[], Awaitable[Page]]]
 
 
 class HttpServer:
-    """One handler for all routes of all dialects, on as many addresses as are started."""
+    """One handler for all routes of all dialects, on as many addresses as are started.
+
+    `exchange` answers at the addresses that are started without one of their own.
+    """
 
     def __init__(self, exchange: Exchange, meter: Meter, config: HttpConfig, pages: Pages) -> None:
         self._exchange = exchange
         self._meter = meter
         self._config = config
         self._pages = pages
+        self._large_bytes = 0
         self._connections = _Connections(
             self._handle,
             meter,
@@ -51,10 +56,13 @@ class HttpServer:
         )
         self._servers: list[asyncio.Server] = []
 
-    async def start(self, host: str, port: int, *, ssl: tls.SSLContext | None = None) -> tuple[str, int]:
+    async def start(
+        self, host: str, port: int, *, exchange: Exchange | None = None, ssl: tls.SSLContext | None = None
+    ) -> tuple[str, int]:
         """Listen on one more address; port 0 takes a free one. Returns the address. Raises `OSError` where it is taken."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(self._connections, host, port, ssl=ssl, backlog=self._config.backlog)
+        accept = partial(self._connections.accept, exchange or self._exchange)
+        server = await loop.create_server(accept, host, port, ssl=ssl, backlog=self._config.backlog)
         self._servers.append(server)
         address = server.sockets[0].getsockname()
         return address[0], address[1]
@@ -81,14 +89,19 @@ class HttpServer:
 
     async def _answer(self, request: web.BaseRequest) -> Outbound:
         peer = _peer(request)
+        exchange = self._connections.exchange(request.protocol, self._exchange)
+        large = _Large()
         try:
-            body = await self._read(request)
+            body = await self._read(request, large)
         except Refusal as refusal:
             self._meter.bound(refusal.check)
-            return await self._exchange.refuse(translate.inbound(request, peer, b""), refusal)
-        return await self._exchange.handle(translate.inbound(request, peer, body))
+            return await exchange.refuse(translate.inbound(request, peer, b""), refusal)
+        else:
+            return await exchange.handle(translate.inbound(request, peer, body))
+        finally:
+            self._large_bytes -= large.reserved
 
-    async def _read(self, request: web.BaseRequest) -> bytes:
+    async def _read(self, request: web.BaseRequest, large: "_Large") -> bytes:
         """Read the body within its bounds of size and time. Raises `Refusal`."""
         if len(request.raw_path) > self._config.max_path_bytes:
             raise Refusal(Reason.TOO_LARGE, "the path is too long", check="http.path_bytes")
@@ -96,31 +109,51 @@ class HttpServer:
             return b""
         if (request.content_length or 0) > self._config.max_body_bytes:
             raise self._too_large()
+        self._reserve(large, request.content_length or 0)
         if request.content.is_eof() and request.content.total_bytes <= self._config.max_body_bytes:
             return await request.content.read()  # all of it came with the headers: nothing to wait for
         try:
             async with asyncio.timeout(self._config.body_seconds):
-                return await self._read_body(request)
+                return await self._read_body(request, large)
         except TimeoutError as error:
             raise Refusal(Reason.MALFORMED, "the body did not arrive in time", check="http.body_seconds") from error
 
-    async def _read_body(self, request: web.BaseRequest) -> bytes:
-        body = await request.content.readany()
+    async def _read_body(self, request: web.BaseRequest, large: "_Large") -> bytes:
+        body = bytearray(await request.content.readany())
         while not request.content.at_eof():
             if len(body) > self._config.max_body_bytes:
                 break
+            self._reserve(large, len(body))
             body += await request.content.readany()
         if len(body) > self._config.max_body_bytes:
             raise self._too_large()
-        return body
+        return bytes(body)
+
+    def _reserve(self, large: "_Large", size: int) -> None:
+        """Count a large body against what all of them may hold together. Raises `Refusal` where that is too much."""
+        if size <= max(self._config.large_body_bytes, large.reserved):
+            return
+        if self._large_bytes + size - large.reserved > self._config.large_bodies_bytes:
+            raise Refusal(
+                Reason.UNAVAILABLE, "too many large bodies at once, try again", check="http.large_bodies", retry_after=1.0
+            )
+        self._large_bytes += size - large.reserved
+        large.reserved = size
 
     def _too_large(self) -> Refusal:
         limit = self._config.max_body_bytes
         return Refusal(Reason.TOO_LARGE, f"the body is larger than {limit} bytes", check="http.body_bytes")
 
 
+class _Large:
+    """How much of one request's body is counted as large."""
+
+    def __init__(self) -> None:
+        self.reserved = 0
+
+
 class _Connections(web.Server):
-    """aiohttp's low-level server, with a bound on connections in total and for each source."""
+    """aiohttp's low-level server, with a bound on connections in total and for each source, and an exchange for each."""
 
     def __init__(
         self,
@@ -134,6 +167,17 @@ class _Connections(web.Server):
         self._config = config
         self._sources: Counter[str] = Counter()
         self._admitted: dict[RequestHandler, str] = {}
+        self._exchanges: dict[RequestHandler, Exchange] = {}
+
+    def accept(self, exchange: Exchange) -> RequestHandler:
+        """Return the protocol of a new connection whose requests go to this exchange."""
+        handler: RequestHandler = self()
+        self._exchanges[handler] = exchange
+        return handler
+
+    def exchange(self, handler: RequestHandler, default: Exchange) -> Exchange:
+        """Return the exchange of a connection; of one that is lost already, the default."""
+        return self._exchanges.get(handler, default)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Count a connection, or end it where there are too many."""
@@ -152,6 +196,7 @@ class _Connections(web.Server):
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Count a connection off."""
         super().connection_lost(handler, exc)
+        self._exchanges.pop(handler, None)
         source = self._admitted.pop(handler, None)
         if source is None:
             return

@@ -27,12 +27,16 @@ STATUS: Mapping[Outcome, int] = MappingProxyType(
         Reason.CONFLICT: 409,
         Reason.TOO_LARGE: 413,
         Reason.UNSUPPORTED: 415,
+        Reason.UNPROCESSABLE: 422,
+        Reason.MOVED: 302,
         Reason.TOO_MANY: 429,
         Reason.UNAVAILABLE: 503,
         Reason.INTERNAL: 500,
     }
 )
 QUERY_FIELDS = 64
+ENTITY_TAGS = 16
+_ENTITY_TAG = re.compile(r'"([0-9a-f]{1,32})"')  # ours are hex: no other can match
 _ESCAPED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
@@ -46,6 +50,8 @@ def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
         peer=peer,
         segments=tuple(map(unquote, raw_path.split("/"))) if _ESCAPED_SLASH.search(raw_path) else (),
         query=_query(raw_query),
+        raw_query=raw_query,
+        held=_entity_tags(request.headers.get("If-None-Match")),
         headers=request.headers,
         content_type=request.headers.get("Content-Type"),
         body=body,
@@ -60,9 +66,20 @@ def outbound(answer: Outbound) -> web.Response:
         headers["X-Request-ID"] = answer.correlation
     if answer.retry_after is not None:
         headers["Retry-After"] = str(ceil(answer.retry_after))
+    if answer.etag:
+        headers["ETag"] = f'"{answer.etag}"'
     if answer.content_type is not None:
         headers["Content-Type"] = answer.content_type
     return web.Response(status=STATUS[answer.outcome], body=answer.body, headers=headers)
+
+
+def _entity_tags(header: str | None) -> tuple[str, ...]:
+    """Read If-None-Match (RFC 9110, section 13.1.2); whether a tag is weak makes no difference there."""
+    if header is None:
+        return ()
+    if header.strip() == "*":
+        return ("*",)
+    return tuple(_ENTITY_TAG.findall(header)[:ENTITY_TAGS])
 
 
 def _query(text: str) -> dict[str, str]:

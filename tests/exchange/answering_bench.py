@@ -6,6 +6,7 @@ from typing import Any
 
 from adapters.answering import Answering, AnsweringConfig
 from adapters.exchange import Carrier, Guest, Inbound, Outbound, Peer
+from adapters.watching import Watches
 from core.messages import Context, Identity, Login, TokenLogin
 from core.model import CredentialId, DeviceId, Secret, TenantId
 from tests.core.registry import Registry
@@ -35,17 +36,19 @@ class Bench:
             subscriptions=("answers/+", "news/#"),
         )
         self.meter = RememberingMeter()
+        self.watches = Watches()
         self.contexts: list[Context] = []
         self.use_case: Callable[[Ask], Awaitable[Any]] = self.echo
         self.check: Callable[[Login], Awaitable[Identity]] = self.welcome
         self.answering = Answering(
-            [self.dialect],
+            [self.dialect, StandIn(name="beside it")],
             {Ask: self._ask},
             self._authenticate,
             self.registry.audit,
             self.registry.clock,
             self.registry.entropy,
             self.meter,
+            self.watches,
             config or AnsweringConfig(),
         )
 

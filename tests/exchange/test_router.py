@@ -54,12 +54,18 @@ def test_a_literal_segment_wins_over_a_captured_one() -> None:
     assert found(both, "/v1/mine/channels") == ("captured", {"domain": "mine"})
 
 
-def test_among_templates_the_one_with_more_literal_segments_wins() -> None:
-    routes = [route("/{a}/{b}/c", "two"), route("/x/{b}/c", "one"), route("/{a}/{b}/{c}", "three")]
+def test_among_templates_the_one_wins_that_is_literal_leftmost() -> None:
+    routes = [
+        route("/x/{b}/c", "one"),
+        route("/x/{b}/{c}", "two"),
+        route("/{a}/{b}/c", "three"),
+        route("/{a}/{b}/{c}", "four"),
+    ]
     for order in (routes, routes[::-1]):
         assert found(router(*order), "/x/y/c")[0] == "one"
-        assert found(router(*order), "/z/y/c")[0] == "two"
-        assert found(router(*order), "/z/y/d")[0] == "three"
+        assert found(router(*order), "/x/y/d")[0] == "two"
+        assert found(router(*order), "/z/y/c")[0] == "three"
+        assert found(router(*order), "/z/y/d")[0] == "four"
 
 
 def test_methods_of_one_path_are_told_apart() -> None:
@@ -74,6 +80,12 @@ def test_methods_of_one_path_are_told_apart() -> None:
 def test_a_known_path_with_another_method_is_told_with_its_methods() -> None:
     plain = StandIn(route("/v1/{id}", "read"), route("/v1/{id}", "delete", method="DELETE"))
     assert Router([plain]).find(inbound("/v1/7", method="PUT")) == Miss(plain, "read", ("DELETE", "GET"))
+
+
+def test_the_most_literal_template_decides_for_all_of_its_methods() -> None:
+    plain = StandIn(route("/{domain}/configs/{id}", "read"), route("/{domain}/{kind}/{id}", "delete", method="DELETE"))
+    assert Router([plain]).find(inbound("/d/configs/7", method="DELETE")) == Miss(plain, "read", ("GET",))
+    assert found(Router([plain]), "/d/clients/7", "DELETE")[0] == "delete"
 
 
 def test_a_literal_path_decides_for_all_of_its_methods() -> None:
@@ -120,9 +132,8 @@ def test_the_match_names_its_dialect() -> None:
     [
         ("/v1/devices", "/v1/devices"),
         ("/v1/{id}", "/v1/{token}"),
-        ("/{a}/x", "/y/{b}"),
-        ("/{a}/x/{c}", "/y/{b}/z"),
-        ("/{a}/{b}/z", "/x/{b}/{c}"),
+        ("/{a}/x/{c}", "/{b}/x/{d}"),
+        ("/{a}", "/{b}"),
     ],
 )
 def test_routes_that_could_be_confused_stop_the_start(first: str, second: str) -> None:
@@ -140,6 +151,8 @@ def test_routes_that_could_be_confused_stop_the_start(first: str, second: str) -
         ("/{a}/x", "/{a}/x/z"),
         ("/x/{b}/z", "/y/{b}/{c}"),
         ("/{a}/{b}", "/x/{b}"),
+        ("/{a}/x", "/y/{b}"),
+        ("/{a}/x/{c}", "/y/{b}/z"),
     ],
 )
 def test_routes_that_could_not_do_not(first: str, second: str) -> None:

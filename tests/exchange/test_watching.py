@@ -1,0 +1,92 @@
+"""Who is told of what was committed."""
+
+from adapters.watching import WatchedRepository, Watches
+from core.messages import ClientCertificates
+from core.model import DEFAULT_TENANT, Secret
+from core.operate.configuring import (
+    ChangeChannel,
+    ChangeClient,
+    ChangeConfig,
+    CreateChannels,
+    DeleteChannel,
+    DeleteConfig,
+    NewChannel,
+)
+from core.ports import Changes, TenantQuery
+from tests.exchange.answering_bench import Bench
+from tests.operating import Desk
+
+
+class Watched(Desk):
+    """Operators at work on a registry that is watched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watches = Watches()
+        inner = self.repository
+        commit = inner.commit
+
+        async def tell(changes: Changes) -> None:
+            await commit(changes)
+            self.watches.tell(changes)
+
+        inner.commit = tell  # type: ignore[method-assign] # what WatchedRepository does, around a repository that counts
+
+
+async def test_every_change_of_what_a_device_gets_is_told_and_others_are_not() -> None:
+    desk = Watched()
+    (channel,) = await desk.channels("control")
+    made = await desk.config(channels=(channel,))
+    other = await desk.config("other")
+    told: list[str] = []
+    end = desk.watches.watch(made.device.id, lambda: told.append("mine"))
+    commands = (
+        ChangeConfig(id=made.device.id, content="new"),
+        ChangeConfig(id=made.device.id, active=True),
+        ChangeConfig(id=made.device.id, certificates=ClientCertificates("cert")),
+        ChangeClient(id=made.device.id, secret=Secret("another secret")),
+        ChangeChannel(id=channel, name="renamed"),
+        DeleteChannel(id=channel),
+        DeleteConfig(id=made.device.id),
+    )
+    for number, command in enumerate(commands, 1):
+        await desk(command)
+        assert len(told) == number
+    await desk(ChangeConfig(id=other.device.id, content="new"))
+    assert len(told) == len(commands)
+    end()
+    end()
+    await desk(CreateChannels((NewChannel(),)))
+    assert len(told) == len(commands)
+    assert len(desk.watches) == 0
+
+
+async def test_each_watcher_is_told_and_may_end_its_watch_meanwhile() -> None:
+    desk = Watched()
+    made = await desk.config()
+    told: list[int] = []
+    ends = [desk.watches.watch(made.device.id, lambda number=number: told.append(number)) for number in range(3)]
+    desk.watches.watch(made.device.id, ends[0])
+    await desk(ChangeConfig(id=made.device.id, content="1"))
+    await desk(ChangeConfig(id=made.device.id, content="2"))
+    assert told == [0, 1, 2, 1, 2]
+
+
+async def test_a_watched_repository_is_a_repository() -> None:
+    desk = Desk()
+    watches = Watches()
+    repository = WatchedRepository(desk.repository, watches)
+    await repository.check()
+    assert await repository.prune_events(1000) == 0
+    tenant = await repository.read(TenantQuery(DEFAULT_TENANT))
+    assert tenant is not None
+    await repository.commit(Changes())
+
+
+async def test_the_exchange_hands_watches_on() -> None:
+    bench = Bench()
+    told: list[str] = []
+    end = bench.answering.watch("device", lambda: told.append("x"))
+    assert len(bench.watches) == 1
+    end()
+    assert len(bench.watches) == 0
