@@ -24,6 +24,7 @@ from core.errors import Reason, Refusal
 from core.messages import (
     AccessToken,
     Certificate,
+    ClientSecret,
     CredentialValue,
     Lwm2m,
     MqttBasic,
@@ -277,21 +278,29 @@ def _require_json(body: bytes) -> None:
 
 
 def _success_body(result: Provisioned, form: str) -> bytes:
-    kind = _TYPES[type(result.credential)]
-    value = _credentials_value(result.credential)
+    credential = _as_vendor_has_it(result)
+    kind = _TYPES[type(credential)]
+    value = _credentials_value(credential)
     if form == _PROTOBUF:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         return protobuf.response("SUCCESS", kind, text)
-    reply: dict[str, Any] = {} if isinstance(result.credential, Lwm2m) else {"credentialsValue": value}
+    reply: dict[str, Any] = {} if isinstance(credential, Lwm2m) else {"credentialsValue": value}
     reply |= {"credentialsType": kind, "status": "SUCCESS"}
     if GUIDE_REPLY in result.profile.options:
         reply["provisionDeviceStatus"] = "SUCCESS"
-        if isinstance(result.credential, AccessToken):
+        if isinstance(credential, AccessToken):
             reply["accessToken"] = value
     return msgspec.json.encode(reply)
 
 
-def _credentials_value(credential: CredentialValue) -> str | dict[str, str]:
+def _as_vendor_has_it(result: Provisioned) -> AccessToken | MqttBasic | Certificate | Lwm2m:
+    """Return a device's credential in the vendor's terms: with a client secret it logs in as the user that its id names."""
+    if isinstance(result.credential, ClientSecret):
+        return MqttBasic("", result.device.id, result.credential.secret)
+    return result.credential
+
+
+def _credentials_value(credential: AccessToken | MqttBasic | Certificate | Lwm2m) -> str | dict[str, str]:
     match credential:
         case AccessToken(token=token):
             return token.reveal()

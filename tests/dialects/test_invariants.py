@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adapters.app import DIALECTS
-from adapters.dialects import operator
+from adapters.dialects import operator, thingsboard
+from adapters.dialects.mainflux import FLAVOURS, DialectOptions, open_dialect
 from adapters.exchange import Carrier, Decoded, Dialect, Inbound, Outbound, Peer, Route, Success
 from adapters.router import Match, Router
 from core.errors import Reason, Refusal
@@ -19,12 +19,23 @@ from tests.core.registry import KEY, SECRET
 from tests.dialects.thingsboard_server import Server, request
 from tests.fakes import START
 
-ALL: list[Dialect] = [*DIALECTS.values(), operator]
+BOOTSTRAP = [open_dialect(flavours[0], DialectOptions()) for flavours in FLAVOURS.values()]
+ALL: list[Dialect] = [thingsboard, *BOOTSTRAP, operator]
+
+
+def one_for_each_operation(dialect: Dialect) -> list[Route]:
+    """Return the routes to try: a dialect with hundreds of them has several for an operation, which it reads alike."""
+    found = {(route.carrier, route.guest, route.operation): route for route in dialect.ROUTES}
+    return list(found.values()) if dialect in BOOTSTRAP else list(dialect.ROUTES)
+
+
 ROUTES = [
     pytest.param(dialect, route, id=f"{dialect.NAME} {route.carrier.value} {route.guest or 'any'} {route.method} {route.path}")
     for dialect in ALL
-    for route in dialect.ROUTES
+    for route in one_for_each_operation(dialect)
 ]
+REASONS = (Reason.MALFORMED, Reason.UNAUTHENTICATED)
+MORE_REASONS = (*REASONS, Reason.UNSUPPORTED, Reason.NOT_FOUND, Reason.FORBIDDEN, Reason.MOVED)
 IDENTITY = Identity(TenantId("default"), DeviceId("d"), "meter-0042", CredentialId("c"))
 HIDDEN = "jpmwdn8ptlswmf4m29bw"
 SECRET_FIELDS = ("provisionDeviceSecret", "password", "token", "provision_secret")
@@ -182,7 +193,7 @@ def test_a_request_is_decoded_or_refused_and_never_anything_else(
     request = inbound(route, content, text, form, query=query, headers=headers)
     refusal = refused(dialect, route, request)
     if refusal is not None:
-        assert refusal.reason in (Reason.MALFORMED, Reason.UNAUTHENTICATED)
+        assert refusal.reason in (MORE_REASONS if dialect in BOOTSTRAP else REASONS)
         assert isinstance(dialect.refuse(refusal, "", request), Outbound)
 
 
@@ -204,7 +215,8 @@ def test_every_reason_can_be_refused_on_every_route_in_every_form(dialect: Diale
             answer = dialect.refuse(Refusal(reason, "no", check="any", retry_after=1.5), form, request)
             assert isinstance(answer, Outbound)
             assert HIDDEN not in repr(answer)
-            if route.operation != "provision":
+            # Some vendors say success and tell in the body that it is none; what is gone already is removed.
+            if route.operation not in ("provision", "create_mapping", "remove_config"):
                 assert not isinstance(answer.outcome, Success)
 
 
@@ -251,8 +263,11 @@ def test_all_dialects_fit_beside_each_other() -> None:
 
 
 @pytest.mark.parametrize("dialect", ALL, ids=[dialect.NAME for dialect in ALL])
-def test_a_guests_routes_have_a_guest_and_its_subscriptions_have_no_wildcard(dialect: Dialect) -> None:
+def test_a_guests_routes_have_a_guest_and_its_subscriptions_stay_beneath_a_path_of_its_own(dialect: Dialect) -> None:
     guests = {guest.name: guest for guest in dialect.GUESTS}
     assert {route.guest for route in dialect.ROUTES if route.guest} <= set(guests)
     assert all(guest.login for guest in guests.values())
-    assert not any(set(topic) & {"+", "#"} for guest in guests.values() for topic in guest.subscriptions)
+    for guest in guests.values():
+        for topic in guest.subscriptions:
+            assert "#" not in topic
+            assert topic.split("/")[0] != "+"

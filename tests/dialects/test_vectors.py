@@ -1,4 +1,4 @@
-"""Recorded requests of every dialect: what they mean to the core, and the bytes that answer them."""
+"""Recorded provisioning requests: what they mean to the core, and the bytes that answer them."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from adapters.app import DIALECTS
+from adapters.dialects import thingsboard
 from adapters.exchange import Carrier, Closing, Dialect, Inbound, Outbound, Outcome, Peer, Success
 from adapters.router import Match, Router
 from core.errors import Reason, Refusal
@@ -15,6 +15,7 @@ from core.model import DEFAULT_TENANT, Device, DeviceId, Profile, ProfileId, Sea
 from tests.fakes import START
 
 FOLDER = Path(__file__).parent / "vectors"
+DIALECTS: dict[str, Dialect] = {thingsboard.NAME: thingsboard}
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

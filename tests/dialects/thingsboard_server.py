@@ -8,6 +8,7 @@ import msgspec
 from adapters.answering import Answering, AnsweringConfig
 from adapters.dialects import thingsboard
 from adapters.exchange import Carrier, Closing, Inbound, Outbound, Peer, Success
+from adapters.watching import Watches
 from core.errors import Reason
 from core.messages import CredentialValue, Identity, ProvisionRequest, Report
 from core.model import Event, Reprovision, Strategy
@@ -87,6 +88,7 @@ class Server:
             self.registry.clock,
             self.registry.entropy,
             RememberingMeter(),
+            Watches(),
             config or AnsweringConfig(),
         )
 
