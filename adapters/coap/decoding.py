@@ -39,6 +39,8 @@ class Shape(NamedTuple):
 
 SHAPES = (
     Shape(OptionNumber.URI_HOST, 1, 255),
+    Shape(OptionNumber.ETAG, 1, 8, repeatable=True),
+    Shape(OptionNumber.OBSERVE, 0, 3),
     Shape(OptionNumber.URI_PORT, 0, 2),
     Shape(OptionNumber.URI_PATH, 0, 255, repeatable=True),
     Shape(OptionNumber.CONTENT_FORMAT, 0, 2),
@@ -51,7 +53,8 @@ SHAPES = (
     Shape(OptionNumber.NO_RESPONSE, 0, 1),
     Shape(OptionNumber.REQUEST_TAG, 0, 8, repeatable=True),
 )
-"""The options that are understood, by RFC 7252 table 4, RFC 7959 table 1, RFC 9175 table 1 and RFC 7967 table 1.
+"""The options that are understood, by RFC 7252 table 4, RFC 7641 section 2, RFC 7959 table 1, RFC 9175 table 1
+and RFC 7967 table 1.
 
 If-Match and If-None-Match are absent: a precondition that nobody checks must be refused, and being critical it is.
 """

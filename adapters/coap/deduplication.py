@@ -64,6 +64,11 @@ class Deduplication:
             entry.answer = answer
             self._shrink()
 
+    def release(self, entry: Entry) -> None:
+        """Forget a request of which a duplicate may as well be answered anew."""
+        if self._entries.get(entry.key) is entry:
+            self._forget(entry.key)
+
     def _shrink(self) -> None:
         while len(self._entries) > self._max_entries or self.stored_bytes > self._max_bytes:
             self._meter.bound("coap.dedup")

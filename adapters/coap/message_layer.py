@@ -6,7 +6,6 @@ A request is never cancelled once it runs: not by a reset, not by an ICMP error,
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +17,7 @@ from adapters.coap.admission import Admission
 from adapters.coap.config import CoapConfig
 from adapters.coap.decoding import FormatError, Request, decode
 from adapters.coap.deduplication import Deduplication, Entry
+from adapters.coap.notifier import Notifier
 from adapters.coap.remote import Remote
 from adapters.coap.retransmission import Retransmission
 from adapters.coap.screening import ACKNOWLEDGEMENT, RESET, Kind, empty, message_id, screen
@@ -31,9 +31,10 @@ Respond = Callable[[Request], Awaitable[Message]]
 class Exchanged:
     """A request that is being answered, as far as messages are concerned."""
 
-    __slots__ = ("acknowledged", "confirmable", "entry", "request", "timer")
+    __slots__ = ("acknowledged", "confirmable", "entry", "request", "respond", "timer")
 
-    def __init__(self, request: Request, entry: Entry) -> None:
+    def __init__(self, respond: Respond, request: Request, entry: Entry) -> None:
+        self.respond = respond
         self.request = request
         self.entry = entry
         self.confirmable = request.message.mtype is Type.CON
@@ -42,21 +43,20 @@ class Exchanged:
 
 
 class MessageLayer:
-    """Takes datagrams, gives requests to `respond`, sends what comes back. Belongs to one event loop."""
+    """Takes datagrams, gives requests to whoever responds, sends what comes back. Belongs to one event loop."""
 
-    def __init__(self, respond: Respond, meter: Meter, config: CoapConfig) -> None:
-        self._respond = respond
+    def __init__(self, separate: Retransmission, notifier: Notifier, meter: Meter, config: CoapConfig) -> None:
+        self._separate = separate
+        self._notifier = notifier
         self._meter = meter
         self._config = config
         self._admission = Admission(config, meter, time.monotonic())
         self._requests = Deduplication(config, meter)
-        self._separate = Retransmission(config, meter)
         self._running: set[asyncio.Task[None]] = set()
-        self._mid = random.randrange(0x10000)  # noqa: S311 - a starting point, no secret (RFC 7252, section 4.4)
         self.draining = False
 
-    def receive(self, remote: Remote, datagram: bytes) -> None:
-        """Take one datagram, whatever it is."""
+    def receive(self, respond: Respond, remote: Remote, datagram: bytes) -> None:
+        """Take one datagram, whatever it is; `respond` answers it if it is a request."""
         kind = screen(datagram)
         if kind is Kind.NOISE:
             self._meter.bound("coap.malformed")
@@ -65,9 +65,9 @@ class MessageLayer:
         if bound is not None:
             self._meter.bound(bound)
         elif kind is Kind.REQUEST:
-            self._receive_request(remote, datagram)
+            self._receive_request(respond, remote, datagram)
         elif kind is Kind.SETTLED:
-            self._separate.settle(remote, message_id(datagram))
+            self._settle(remote, datagram)
         else:
             if kind is Kind.REJECTED:
                 self._meter.bound("coap.malformed")
@@ -87,7 +87,12 @@ class MessageLayer:
         await asyncio.gather(*late, return_exceptions=True)
         self._separate.close()
 
-    def _receive_request(self, remote: Remote, datagram: bytes) -> None:
+    def _settle(self, remote: Remote, datagram: bytes) -> None:
+        mid = message_id(datagram)
+        self._separate.settle(remote, mid)
+        self._notifier.settle(remote, mid, reset=datagram[0] >> 4 & 3 == RESET)
+
+    def _receive_request(self, respond: Respond, remote: Remote, datagram: bytes) -> None:
         now = time.monotonic()
         key = (remote, message_id(datagram))
         confirmable = not datagram[0] & 0x10
@@ -95,6 +100,7 @@ class MessageLayer:
         if earlier is not None:
             if confirmable and earlier.answer:
                 remote.send(earlier.answer)
+                self._notifier.repeated(remote, datagram[4 : 4 + (datagram[0] & 15)])
             return
         try:
             request = decode(datagram, remote, self._config)
@@ -107,7 +113,7 @@ class MessageLayer:
             self._meter.bound(request.fault.bound)  # ignored, by RFC 7252, section 5.4.1
             return
         request.message.mtype = Type.CON if confirmable else Type.NON
-        self._accept(Exchanged(request, self._requests.open(key, datagram, now)))
+        self._accept(Exchanged(respond, request, self._requests.open(key, datagram, now)))
 
     def _accept(self, exchanged: Exchanged) -> None:
         bound = self._overload(exchanged)
@@ -133,7 +139,7 @@ class MessageLayer:
 
     async def _serve(self, exchanged: Exchanged) -> None:
         try:
-            response = await self._respond(exchanged.request)
+            response = await exchanged.respond(exchanged.request)
         except Exception:
             self._meter.bound("coap.internal")
             log.exception("A CoAP request could not be answered.")
@@ -152,10 +158,17 @@ class MessageLayer:
         elif exchanged.confirmable and not exchanged.acknowledged:
             response.mtype, response.mid = Type.ACK, request.message.mid
             datagram = response.encode()
-            self._requests.answered(exchanged.entry, datagram)
+            self._remember(exchanged, datagram)
             request.remote.send(datagram)
         else:
             self._send_separately(exchanged, response)
+
+    def _remember(self, exchanged: Exchanged, datagram: bytes) -> None:
+        # The later blocks of a large answer are cut again from what is kept of it: they would drive all else out of memory.
+        if _reads_on(exchanged.request.message):
+            self._requests.release(exchanged.entry)
+        else:
+            self._requests.answered(exchanged.entry, datagram)
 
     def _acknowledge(self, exchanged: Exchanged) -> None:
         """Acknowledge a request by itself; its response follows in a message of its own (RFC 7252, section 5.2.2)."""
@@ -165,15 +178,22 @@ class MessageLayer:
         exchanged.request.remote.send(datagram)
 
     def _send_separately(self, exchanged: Exchanged, response: Message) -> None:
-        remote = exchanged.request.remote
+        request, remote = exchanged.request, exchanged.request.remote
         # Where nothing more may wait for acknowledgement, a response that is sent once is better than none.
         reliable = exchanged.confirmable and self._separate.has_room(remote)
         response.mtype = Type.CON if reliable else Type.NON
-        self._mid = response.mid = self._mid + 1 & 0xFFFF
+        response.mid = self._separate.next_mid()
+        if response.opt.observe is not None:
+            self._notifier.answered(remote, request.message.token, response.mid)
         if reliable:
             self._separate.send(remote, response.mid, response.encode())
         else:
             remote.send(response.encode())
+
+
+def _reads_on(request: Message) -> bool:
+    block2 = request.opt.block2
+    return request.code == Code.GET and block2 is not None and block2.block_number > 0
 
 
 def _unwanted(request: Message, response: Message) -> bool:

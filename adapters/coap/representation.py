@@ -11,14 +11,20 @@ from aiocoap.optiontypes import BlockOption
 from adapters.coap.assembly import ENTRY_COST, RESERVED_EXPONENT
 from adapters.coap.config import CoapConfig
 from adapters.coap.fault import Fault
+from adapters.coap.translate import TUNING
 from adapters.exchange import Meter
 from core.errors import Reason
 
 ETAG_BYTES = 8  # RFC 7252, table 4
+PAUSE_SECONDS = 10.0  # two blocks lost in a row, sent again after 3 and 6 seconds at most (RFC 7252, section 4.8)
 
 
 class Representations:
-    """Whole answers by receiver and options; the one fetched least recently goes first when the bytes run out."""
+    """Whole answers by receiver and options; the one fetched least recently goes first when the bytes run out.
+
+    Taken in turns, one receiver more than there is room for would drive out each answer before its next block is asked for:
+    so ask `make_room` before an answer that could be made again later.
+    """
 
     def __init__(self, config: CoapConfig, meter: Meter) -> None:
         self._max_bytes = config.max_representation_bytes
@@ -34,6 +40,18 @@ class Representations:
             return None
         self.put(key, answer, now)
         return answer
+
+    def make_room(self, key: Hashable, answer: Message, now: float) -> bool:
+        """Tell whether there is room for an answer without one that is being fetched; those that seem abandoned go."""
+        self._drop(key)
+        left = self._max_bytes - ENTRY_COST - len(answer.payload)
+        while self._answers and self.held_bytes > left:
+            oldest, (at, _) = next(iter(self._answers.items()))
+            if now - at <= PAUSE_SECONDS:
+                self._meter.bound("coap.representations")
+                return False
+            self._drop(oldest)
+        return True
 
     def put(self, key: Hashable, answer: Message, now: float) -> None:
         """Keep an answer, and forget those that nobody fetches any more."""
@@ -62,20 +80,21 @@ def requested(block: BlockOption.BlockwiseTuple, exponent: int) -> BlockOption.B
     return block.reduced_to(exponent)
 
 
+def tag(answer: Message) -> None:
+    """Give an answer that comes in blocks an entity tag, where it is granted and has none of its own."""
+    if answer.opt.etag is None and answer.code.is_successful():
+        answer.opt.etag = hashlib.sha256(answer.payload).digest()[:ETAG_BYTES]
+
+
 def cut(answer: Message, block: BlockOption.BlockwiseTuple) -> Message:
-    """Return one block of an answer, with an entity tag that is the same for all of its blocks.
+    """Return one block of an answer; what its options say holds for all of its blocks.
 
     Raises `Fault` 4.00 for a block behind the end.
     """
     if block.start >= len(answer.payload):
         raise Fault(Code.BAD_REQUEST, Reason.MALFORMED, "coap.block_range", "no such block", recorded=False)
     end = block.start + block.size
-    part = Message(code=answer.code, payload=answer.payload[block.start : end])
-    if answer.opt.content_format is not None:
-        part.opt.content_format = answer.opt.content_format
-    if answer.opt.max_age is not None:
-        part.opt.max_age = answer.opt.max_age
-    if answer.code.is_successful():
-        part.opt.etag = hashlib.sha256(answer.payload).digest()[:ETAG_BYTES]
+    part = Message(code=answer.code, payload=answer.payload[block.start : end], transport_tuning=TUNING)
+    part.opt.content_format, part.opt.max_age, part.opt.etag = answer.opt.content_format, answer.opt.max_age, answer.opt.etag
     part.opt.block2 = (block.block_number, end < len(answer.payload), block.size_exponent)
     return part

@@ -1,11 +1,12 @@
 """Confirmable messages of our own: sent again until they are acknowledged, one at a time to each remote.
 
-RFC 7252, sections 4.2 and 4.7 (NSTART is 1); the only such messages are separate responses.
+RFC 7252, sections 4.2 and 4.7 (NSTART is 1); such messages are separate responses and notifications.
 """
 
 import asyncio
 import random
 from collections import deque
+from collections.abc import Callable
 
 from adapters.coap.config import CoapConfig
 from adapters.coap.remote import Remote
@@ -32,15 +33,25 @@ class Delivery:
 
 
 class Retransmission:
-    """Delivers confirmable messages; bounded by remotes and by messages that wait for one remote."""
+    """Delivers confirmable messages; bounded by remotes and by messages that wait for one remote.
 
-    def __init__(self, config: CoapConfig, meter: Meter) -> None:
+    `lost` is told of every remote that is given up.
+    """
+
+    def __init__(self, config: CoapConfig, meter: Meter, lost: Callable[[Remote], None]) -> None:
         self._backlog = config.backlog_per_remote
         self._max_remotes = config.max_unacknowledged_remotes
         self._meter = meter
+        self._lost = lost
+        self._mid = random.randrange(0x10000)  # noqa: S311 - a starting point, no secret (RFC 7252, section 4.4)
         self._deliveries: dict[Remote, Delivery] = {}
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def next_mid(self) -> int:
+        """Return the message id for one more message of ours, confirmable or not."""
+        self._mid = self._mid + 1 & 0xFFFF
+        return self._mid
 
     def crowded(self, remote: Remote) -> bool:
         """Tell whether as many messages wait for this remote as may."""
@@ -104,6 +115,7 @@ class Retransmission:
             # Nobody is there; what waits for the same remote would be sent in vain as well.
             self._meter.bound("coap.retransmissions")
             self._end(remote)
+            self._lost(remote)
             return
         delivery.retransmissions += 1
         delivery.timeout *= 2

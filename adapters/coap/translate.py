@@ -27,6 +27,8 @@ STATUS: Mapping[Outcome, Code] = MappingProxyType(
         Reason.CONFLICT: Code.CONFLICT,
         Reason.TOO_LARGE: Code.REQUEST_ENTITY_TOO_LARGE,
         Reason.UNSUPPORTED: Code.UNSUPPORTED_CONTENT_FORMAT,
+        Reason.UNPROCESSABLE: Code.UNPROCESSABLE_ENTITY,
+        Reason.MOVED: Code.NOT_FOUND,  # CoAP has no word for it
         Reason.TOO_MANY: Code.TOO_MANY_REQUESTS,
         Reason.UNAVAILABLE: Code.SERVICE_UNAVAILABLE,
         Reason.INTERNAL: Code.INTERNAL_SERVER_ERROR,
@@ -45,12 +47,16 @@ METHODS: Mapping[int, str] = MappingProxyType({code: code.name.upper() for code 
 RETRYABLE = frozenset({Code.SERVICE_UNAVAILABLE, Code.TOO_MANY_REQUESTS})
 TUNING = TransportTuning()  # one for all messages: each would otherwise make its own
 MAX_AGE_LIMIT = 2**32 - 1  # RFC 7252, section 5.10.5
+READING = frozenset({Code.GET, Code.FETCH})  # what an entity tag in a request is for (RFC 7252 section 5.10.6.2, RFC 8132)
+TAGGED = frozenset({Code.CONTENT, Code.VALID})
+MAX_HELD = 8  # entity tags of a request that are looked at; the option is elective, so the others may be ignored
 
 
 def inbound(message: Message, peer: Peer, body: bytes | None = None) -> Inbound:
     """Return the neutral form of a decoded request; `body` stands in for its payload where blocks were joined.
 
-    Of two query options with one name the later one counts; one without `=` has an empty value.
+    Of two query options with one name the later one counts; one without `=` has an empty value. Entity tags count where the
+    method reads, the first `MAX_HELD` of them.
     """
     options = message.opt
     accept, content_format, query = options.accept, options.content_format, options.uri_query
@@ -63,6 +69,7 @@ def inbound(message: Message, peer: Peer, body: bytes | None = None) -> Inbound:
         headers=NOTHING if accept is None else {"accept": MEDIA_TYPES[accept]},
         content_type=None if content_format is None else MEDIA_TYPES[content_format],
         body=message.payload if body is None else body,
+        held=tuple(tag.hex() for tag in options.etags[:MAX_HELD]) if message.code in READING else (),
     )
 
 
@@ -75,7 +82,8 @@ def outbound(answer: Outbound) -> Message:
     """Return the response message of an answer, whole.
 
     A media type without a content format number is not announced. `retry_after` becomes Max-Age, in whole seconds, where the
-    code allows it (RFC 7252 section 5.9.3.4, RFC 8516). 2.03 has no payload (RFC 7252, section 5.9.1.3).
+    code allows it (RFC 7252 section 5.9.3.4, RFC 8516). 2.03 has no payload (RFC 7252, section 5.9.1.3); it and 2.05 have the
+    entity tag.
     """
     code = STATUS[answer.outcome]
     message = Message(code=code, payload=b"" if code is Code.VALID else answer.body, transport_tuning=TUNING)
@@ -83,6 +91,8 @@ def outbound(answer: Outbound) -> Message:
         number = CONTENT_FORMATS.get(answer.content_type.partition(";")[0].strip().lower())
         if number is not None:
             message.opt.content_format = number
+    if answer.etag and code in TAGGED:
+        message.opt.etag = bytes.fromhex(answer.etag)
     if answer.retry_after is not None and code in RETRYABLE:
         message.opt.max_age = min(math.ceil(max(answer.retry_after, 0)), MAX_AGE_LIMIT)
     return message

@@ -24,6 +24,7 @@ DEADLINE_SECONDS = 30.0
 
 CON, NON, ACK, RST = range(4)
 GET, POST, PUT, DELETE, FETCH, PATCH, IPATCH = range(1, 8)
+ETAG, OBSERVE = 4, 6
 URI_PATH, CONTENT_FORMAT, URI_QUERY, ACCEPT, BLOCK2, BLOCK1, SIZE1, ECHO, NO_RESPONSE = 11, 12, 15, 17, 23, 27, 60, 252, 258
 BIG = bytes(range(256)) * 400
 
@@ -33,13 +34,15 @@ class CountingMeter:
 
     def __init__(self) -> None:
         self.bounds: Counter[str] = Counter()
+        self.levels: dict[str, float] = {}
 
     def request(self, carrier: Carrier, dialect: str, operation: str, outcome: Outcome, seconds: float) -> None: ...
 
     def bound(self, name: str) -> None:
         self.bounds[name] += 1
 
-    def level(self, name: str, value: float) -> None: ...
+    def level(self, name: str, value: float) -> None:
+        self.levels[name] = value
 
 
 class PathExchange:
@@ -92,6 +95,9 @@ class PathExchange:
 
     def may_subscribe(self, topic_filter: str) -> bool:
         return False
+
+    def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
+        raise AssertionError("nothing here can be watched")
 
 
 class Device:
@@ -200,9 +206,9 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(**bounds: Any) -> AsyncIterator[Serving]:
+async def serving(exchange: PathExchange | None = None, **bounds: Any) -> AsyncIterator[Serving]:
     """Run a server on a free port of 127.0.0.1 with these bounds."""
-    exchange, meter = PathExchange(), CountingMeter()
+    exchange, meter = exchange or PathExchange(), CountingMeter()
     server = CoapServer(exchange, meter, CoapConfig(**({"drain_seconds": 0.2} | bounds)))
     _, port = await server.start("127.0.0.1", 0)
     served = Serving(server, exchange, meter, port)

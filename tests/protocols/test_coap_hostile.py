@@ -2,6 +2,7 @@
 
 import random
 import struct
+from typing import Any
 
 import pytest
 from aiocoap.numbers.contentformat import ContentFormat
@@ -18,12 +19,15 @@ from adapters.coap.screening import Kind, screen
 from adapters.coap.selftest import Wire
 from adapters.coap.translate import inbound
 from adapters.exchange import Carrier
+from tests.protocols.coap_observing import WatchedExchange
 from tests.protocols.coap_peers import (
     BLOCK1,
     CON,
     CONTENT_FORMAT,
+    ETAG,
     GET,
     NON,
+    OBSERVE,
     POST,
     URI_QUERY,
     CountingMeter,
@@ -83,6 +87,7 @@ def hostile(seed: int) -> list[bytes]:
         message(NON, POST, 2, (BLOCK1, block(0, True, 0)), payload=bytes(16), path="echo"),
         message(CON, GET, 3, path="big"),
         message(CON, 0, 4),
+        message(CON, GET, 5, (ETAG, b"tag"), (OBSERVE, b""), token=b"tok", path="version"),
     ]
     return [_damaged(chance, good) for _ in range(DATAGRAMS)]
 
@@ -100,7 +105,7 @@ def _damaged(chance: random.Random, good: list[bytes]) -> bytes:
 
 
 async def test_twenty_thousand_hostile_datagrams_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
-    bounds = {
+    bounds: dict[str, Any] = {
         "source_datagrams_per_second": 1e9,
         "source_burst_datagrams": 10**9,
         "global_datagrams_per_second": 1e9,
@@ -109,9 +114,11 @@ async def test_twenty_thousand_hostile_datagrams_leave_nothing_behind(caplog: py
         "dedup_bytes": 50_000,
         "max_assembly_bytes": 20_000,
         "max_representation_bytes": 300_000,
+        "observers": 20,
+        "observers_per_remote": 1000,
     }
     known = registered()
-    async with serving(**bounds) as served:
+    async with serving(WatchedExchange(), **bounds) as served:
         device = served.device()
         for number, datagram in enumerate(hostile(20240229)):
             await device.send(datagram)
@@ -119,15 +126,17 @@ async def test_twenty_thousand_hostile_datagrams_leave_nothing_behind(caplog: py
                 await settled(served.device(), number)
         answer = await served.device().ask(message(CON, POST, 1, payload=b"still here", path="echo"))
         layer = served.server._layer
-        responder = layer._respond.__self__  # type: ignore[attr-defined] # the bound method of a Responder
+        shared = served.server._shared
         assert len(layer._requests) <= 500
         assert layer._requests.stored_bytes <= 50_000
-        assert responder._assemblies.held_bytes <= 20_000
-        assert responder._representations.held_bytes <= 300_000
+        assert shared.assemblies.held_bytes <= 20_000
+        assert shared.representations.held_bytes <= 300_000
+        assert served.meter.levels["coap.observers"] == 20
         await until(lambda: not layer._running)
     assert answer.payload == b"still here"
     assert served.meter.bounds["coap.malformed"] > 1000
     assert served.meter.bounds["coap.send_buffer"] == 0
+    assert served.meter.levels["coap.observers"] == 0
     assert caplog.records == []
     assert registered() == known
 
