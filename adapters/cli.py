@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.commands import device, enroll, event, explain, profile, serve, token
+from adapters.commands import bootstrap, channel, config, device, enroll, event, explain, profile, serve, tenant, token
 from adapters.commands.failure import REFUSED, USAGE, Failure
 from adapters.commands.parsing import Environ
 from adapters.commands.printable import printable
@@ -17,7 +17,8 @@ PIPE_CLOSED = 128 + 13  # likewise of SIGPIPE
 _EPILOG = """\
 The operators' commands talk to a running gateway: FIRSTLIGHT_URL says where it is (default http://127.0.0.1:8080),
 FIRSTLIGHT_TOKEN or FIRSTLIGHT_TOKEN_FILE hold a token for it. Without either, data/admin-token of the current
-directory is used. For https with a certificate authority of your own, set SSL_CERT_FILE.
+directory is used. For https with a certificate authority of your own, set SSL_CERT_FILE. FIRSTLIGHT_TENANT names
+another tenant than the token's own, which takes a token of the role admin.
 
 exit status: 0 done, 1 refused or failed, 2 wrong usage or settings
 
@@ -25,6 +26,8 @@ to begin:
   firstlight serve --demo                     a gateway with a profile to play with
   firstlight profile create meters            a profile of your own
   firstlight enroll thingsboard --help        act as a device
+  firstlight config create pump-17            what a device fetches by itself
+  firstlight bootstrap pump-17 --watch        fetch it as the device does
   firstlight event follow                     watch what happens
 """
 
@@ -55,9 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for noun in (serve, profile, device, token, event, explain, enroll):
+    for noun in (serve, profile, device, config, channel, tenant, token, event, explain, enroll, bootstrap):
         noun.add(commands)
     return parser
 

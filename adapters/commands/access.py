@@ -1,4 +1,4 @@
-"""Where the gateway is and with which token an operator comes, read from the environment."""
+"""Where the gateway is, with which token an operator comes and for which tenant, read from the environment."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ from core.model import Secret
 URL_VARIABLE = "FIRSTLIGHT_URL"
 TOKEN_VARIABLE = "FIRSTLIGHT_TOKEN"  # noqa: S105 - the name of a variable, no secret
 TOKEN_FILE_VARIABLE = "FIRSTLIGHT_TOKEN_FILE"  # noqa: S105 - likewise
+TENANT_VARIABLE = "FIRSTLIGHT_TENANT"
 DEFAULT_URL = "http://127.0.0.1:8080"
 ADMIN_TOKEN_FILE = Path("data/admin-token")
 
@@ -22,15 +23,20 @@ _NO_TOKEN = (
 
 
 class Access(msgspec.Struct, frozen=True):
-    """The address of a gateway's operator API, without a slash at its end, and a bearer token for it."""
+    """The address of a gateway's operator API, without a slash at its end, and a bearer token for it.
+
+    `tenant` is the tenant that commands are for; empty: the token's own.
+    """
 
     url: str
     token: Secret
+    tenant: str = ""
 
 
 def access_from(environ: Mapping[str, str]) -> Access:
-    """Read FIRSTLIGHT_URL and the token. Raises `UsageError` naming the variable at fault."""
-    return Access(_url(environ.get(URL_VARIABLE) or DEFAULT_URL), Secret(_token(environ)))
+    """Read FIRSTLIGHT_URL, the token and FIRSTLIGHT_TENANT. Raises `UsageError` naming the variable at fault."""
+    tenant = environ.get(TENANT_VARIABLE, "")
+    return Access(_url(environ.get(URL_VARIABLE) or DEFAULT_URL), Secret(_token(environ)), tenant)
 
 
 def _url(text: str) -> str:

@@ -76,6 +76,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     password: str | None = None
     certificate: str | None = None
     endpoint: str | None = None
+    secret: str | None = None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +84,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    label: str = ""
     profile: str
     state: str
     enabled: bool

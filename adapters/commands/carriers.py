@@ -14,10 +14,12 @@ import msgspec
 from adapters.commands.failure import Failure
 
 if TYPE_CHECKING:
+    from aiocoap import Context, Message
     from aiomqtt import Client
 
 PORTS = {"http": 8080, "coap": 5683, "mqtt": 1883}
 _MAX_ANSWER_BYTES = 65_536
+_COAP_BUSY = ("4.29", "5.03")  # RFC 8516, RFC 7252 section 5.9.3.4
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
 
@@ -37,13 +39,16 @@ class Server(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True):
     """What came back: the body, the protocol's own word on the outcome, whether that word is a good one.
 
-    MQTT has no such word. `correlation` names the request to the operator where the protocol can carry it.
+    MQTT has no such word. `correlation` names the request to the operator where the protocol can carry it. `etag` is the
+    entity tag of the body, with its quotes. `busy` tells that the server asks to come again later.
     """
 
     body: bytes
     status: str = ""
     granted: bool = True
     correlation: str = ""
+    etag: str = ""
+    busy: bool = False
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -57,15 +62,15 @@ class Login(msgspec.Struct, frozen=True):
 async def post(server: Server, path: tuple[str, ...], body: bytes) -> Reply:
     """Post JSON to a path over HTTP or CoAP. Raises `Failure` when there is no answer."""
     send = _post_http if server.carrier == "http" else _post_coap
-    with _answered(server):
+    with answered(server):
         async with asyncio.timeout(server.timeout_seconds):
             return await send(server, path, body)
 
 
 async def ask(server: Server, login: Login, topic: str, answer_topic: str, body: bytes) -> Reply:
     """Publish JSON over MQTT 3.1.1 and wait for the answer. Raises `Failure` when there is none."""
-    with _answered(server):
-        async with asyncio.timeout(server.timeout_seconds), _mqtt(server, login) as client:
+    with answered(server):
+        async with asyncio.timeout(server.timeout_seconds), mqtt_client(server, login) as client:
             await client.subscribe(answer_topic, qos=1)
             await client.publish(topic, body, qos=1)
             message = await anext(client.messages)
@@ -74,13 +79,13 @@ async def ask(server: Server, login: Login, topic: str, answer_topic: str, body:
 
 async def connect(server: Server, login: Login) -> None:
     """Log in over MQTT and out again. Raises `Failure` when the server does not let this client in."""
-    with _answered(server):
-        async with asyncio.timeout(server.timeout_seconds), _mqtt(server, login):
+    with answered(server):
+        async with asyncio.timeout(server.timeout_seconds), mqtt_client(server, login):
             pass
 
 
 @contextlib.contextmanager
-def _answered(server: Server) -> Iterator[None]:
+def answered(server: Server) -> Iterator[None]:
     """Turn silence into one line."""
     try:
         yield
@@ -89,7 +94,8 @@ def _answered(server: Server) -> Iterator[None]:
         raise Failure(f"no answer from {server} within {seconds}: is the gateway running?") from fault
 
 
-def _unreachable(server: Server, fault: BaseException) -> Failure:
+def unreachable(server: Server, fault: BaseException) -> Failure:
+    """Make the failure of a server that cannot be reached."""
     return Failure(f"no answer from {server} ({_reason(fault)}): is the gateway running?")
 
 
@@ -118,28 +124,48 @@ async def _post_http(server: Server, path: tuple[str, ...], body: bytes) -> Repl
             status = f"HTTP {response.status} {response.reason}"
             return Reply(content, status, response.status < 300, response.headers.get("X-Request-ID", ""))
     except (aiohttp.ClientError, ValueError) as fault:
-        raise _unreachable(server, fault) from fault
+        raise unreachable(server, fault) from fault
 
 
 async def _post_coap(server: Server, path: tuple[str, ...], body: bytes) -> Reply:
-    from aiocoap import Code, ContentFormat, Context, Message
+    from aiocoap import Code, ContentFormat, Message
+
+    async with coap_client(server) as context:
+        request = Message(code=Code.POST, uri=str(server), payload=body, content_format=ContentFormat.JSON)
+        request.opt.uri_path = path
+        return coap_reply(await context.request(request).response)
+
+
+def coap_reply(response: "Message") -> Reply:
+    """Return what a CoAP response says."""
+    code = response.code
+    return Reply(
+        response.payload,
+        f"{code.dotted} {code.name_printable}",
+        code.is_successful(),
+        busy=code.dotted in _COAP_BUSY,
+    )
+
+
+@contextlib.asynccontextmanager
+async def coap_client(server: Server) -> "AsyncIterator[Context]":
+    """Open a CoAP client for as long as the block runs. What goes wrong in there leaves it as `Failure`."""
+    from aiocoap import Context
     from aiocoap.error import Error
 
     # A connected socket for one server: it needs no IPv6 in the kernel, and it hears at once when nobody listens.
-    context = await Context.create_client_context(loggername=_silent().name, transports=["simple6"])
+    context = await Context.create_client_context(loggername=_silent_logger().name, transports=["simple6"])
     try:
-        request = Message(code=Code.POST, uri=str(server), payload=body, content_format=ContentFormat.JSON)
-        request.opt.uri_path = path
-        response = await context.request(request).response
-        return Reply(response.payload, f"{response.code.dotted} {response.code.name_printable}", response.code.is_successful())
+        yield context
     except (Error, ValueError) as fault:
-        raise _unreachable(server, fault) from fault
+        raise unreachable(server, fault) from fault
     finally:
         await context.shutdown()
 
 
 @contextlib.asynccontextmanager
-async def _mqtt(server: Server, login: Login) -> "AsyncIterator[Client]":
+async def mqtt_client(server: Server, login: Login) -> "AsyncIterator[Client]":
+    """Connect over MQTT 3.1.1 for as long as the block runs. What goes wrong in there leaves it as `Failure`."""
     from aiomqtt import Client, MqttError
     from aiomqtt.exceptions import MqttConnectError
 
@@ -150,7 +176,7 @@ async def _mqtt(server: Server, login: Login) -> "AsyncIterator[Client]":
         username=login.username or None,
         password=login.password or None,
         timeout=2 * server.timeout_seconds,  # the deadline around it comes first
-        logger=_silent(),
+        logger=_silent_logger(),
     )
     try:
         async with client:
@@ -158,10 +184,10 @@ async def _mqtt(server: Server, login: Login) -> "AsyncIterator[Client]":
     except MqttConnectError as fault:
         raise Failure(f"{server} does not let this client in: {fault}") from fault
     except MqttError as fault:
-        raise _unreachable(server, fault) from fault
+        raise unreachable(server, fault) from fault
 
 
-def _silent() -> logging.Logger:
+def _silent_logger() -> logging.Logger:
     """Return a logger for libraries whose faults are told in one line already."""
     logger = logging.getLogger("firstlight.device")
     if not logger.handlers:

@@ -1,6 +1,7 @@
 """An HTTP client of the operator API: requests, pages, and one line for everything that can go wrong."""
 
 import contextlib
+import io
 import os
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
@@ -15,6 +16,9 @@ from adapters.commands.api import Page, Problem, decode
 from adapters.commands.failure import Failure
 
 PAGE = 1000
+PAGES = {"configs": 100}
+"""Entries of a page, where a list allows fewer of them."""
+
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -60,6 +64,7 @@ class Gateway:
         self._session = session
         self._url = access.url
         self._authorization = f"Bearer {access.token.reveal()}"
+        self._scope = {"tenant": access.tenant or None}
 
     async def get(self, *segments: str, query: Query | None = None) -> bytes:
         """Return the body that a path below `/v1` has."""
@@ -73,7 +78,10 @@ class Gateway:
         """Yield page after page to the end."""
         after: str | None = None
         while True:
-            page = await self.page(*segments, query={"limit": PAGE, **(query or {}), **({"after": after} if after else {})})
+            page = await self.page(
+                *segments,
+                query={"limit": PAGES.get(segments[-1], PAGE), **(query or {}), **({"after": after} if after else {})},
+            )
             yield page.items
             after = page.next
             if after is None:
@@ -91,8 +99,8 @@ class Gateway:
         try:
             async with self._session.request(
                 method,
-                URL(self._url + _path(segments) + _query(query or {}), encoded=True),
-                data=None if body is None else msgspec.json.encode(body),
+                URL(self._url + _path(segments) + _query({**(query or {}), **self._scope}), encoded=True),
+                data=None if body is None else io.BytesIO(msgspec.json.encode(body)),  # aiohttp sends a stream in parts
                 headers={"Authorization": self._authorization, "Content-Type": "application/json"},
                 allow_redirects=False,  # a token goes where it was meant to go and nowhere else
             ) as response:

@@ -11,7 +11,7 @@ from adapters.commands.failure import UsageError
 
 MAX_LINE_BYTES = 262_144
 _DELIMITERS = ",;\t"
-_CREDENTIAL = frozenset({"token", "client_id", "username", "password", "certificate"})
+_CREDENTIAL = frozenset({"token", "client_id", "username", "password", "certificate", "client_secret"})
 _KNOWN = _CREDENTIAL | {"name", "profile"}
 
 

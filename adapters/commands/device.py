@@ -3,9 +3,12 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from adapters.commands import api, device_export, device_import, device_view
+import msgspec
+
+from adapters.commands import api, configuring_api, configuring_view, device_export, device_import, device_view
 from adapters.commands.credential_options import CREDENTIAL_EPILOG, add_credential_options, credential_from
-from adapters.commands.failure import UsageError
+from adapters.commands.listing import add_all, listed
+from adapters.commands.metadata_options import add_metadata, metadata_from
 from adapters.commands.parsing import Operation, add_group, add_operation
 from adapters.commands.show import Screen
 from core.model import DeviceState
@@ -46,6 +49,7 @@ def add(commands: "Commands") -> None:
     _add_single(group, "revoke", _revoke, "remove all credentials of a device")
     rotate = _add_single(group, "rotate", _rotate, "give a device a new credential; the old ones are dead", CREDENTIAL_EPILOG)
     add_credential_options(rotate)
+    _add_single(group, "channels", _channels, "list the channels that a device may use now")
     _add_single(group, "delete", _delete, "delete a device and its credentials")
 
 
@@ -60,7 +64,7 @@ def _add_define(group: "Commands") -> None:
     define.add_argument("name", metavar="NAME")
     define.add_argument("--profile", required=True, metavar="P", help="name or id of its profile")
     add_credential_options(define)
-    define.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE", help="a note; may be repeated")
+    add_metadata(define, "a note")
 
 
 def _add_list(group: "Commands") -> None:
@@ -68,13 +72,11 @@ def _add_list(group: "Commands") -> None:
     listing.add_argument("--name", metavar="PREFIX", help="those whose name begins so")
     listing.add_argument("--profile", metavar="P", help="those of one profile (name or id)")
     listing.add_argument("--state", choices=_STATES, help="those in one state")
-    listing.add_argument("--all", action="store_true", help="all of them instead of the first hundred")
+    add_all(listing)
 
 
 async def _define(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
-    device = api.NewDevice(
-        name=args.name, profile=args.profile, credential=credential_from(args), metadata=dict(map(_pair, args.metadata))
-    )
+    device = api.NewDevice(name=args.name, profile=args.profile, credential=credential_from(args), metadata=metadata_from(args))
     body = await gateway.send("POST", "devices", body=device)
     if screen.json:
         screen.document(body)
@@ -84,22 +86,9 @@ async def _define(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
     device_view.show_credentials(defined.credentials, screen)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise UsageError("--metadata: write it like batch=7")
-    return key, value
-
-
 async def _list(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
     query = {"name": args.name, "profile": args.profile, "state": args.state}
-    if args.all:
-        bodies = [body async for page in gateway.pages("devices", query=query) for body in page]
-    else:
-        page = await gateway.page("devices", query=query)
-        bodies = list(page.items)
-        if page.next:
-            screen.remark(f"the first {len(bodies)}; --all shows all of them")
+    bodies = await listed("devices", query, args, gateway, screen)
     if screen.json:
         screen.documents(bodies)
     else:
@@ -148,6 +137,15 @@ async def _rotate(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
         screen.document(body)
     else:
         device_view.show_credentials(api.decode(body, api.Page[api.Credential]).items, screen)
+
+
+async def _channels(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    body = await gateway.get("devices", args.device, "channels")
+    if screen.json:
+        screen.documents(api.decode(body, api.Page[msgspec.Raw]).items)
+        return
+    channels = api.decode(body, api.Page[configuring_api.Channel]).items
+    configuring_view.show_channels(channels, screen)
 
 
 async def _delete(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:

@@ -27,8 +27,8 @@ BATCH_BYTES = 262_144
 _KEPT_REASONS = 1000
 
 _EPILOG = f"""\
-The first line names the columns: name, profile, token, client_id, username, password, certificate; any other
-column becomes metadata. Commas, semicolons or tabs; UTF-8. Spaces around a cell are dropped, empty cells mean
+The first line names the columns: name, profile, token, client_id, username, password, certificate, client_secret;
+any other column becomes metadata. Commas, semicolons or tabs; UTF-8. Spaces around a cell are dropped, empty cells mean
 nothing. A device without a credential gets an access token.
 
 A bad line is reported and left out, the others are kept, and the exit status is 1. Importing a file again is safe:

@@ -32,6 +32,7 @@ def show_device(device: api.Device, screen: Screen) -> None:
     screen.fields(
         [
             ("name", device.name),
+            *([("label", device.label)] if device.label else []),
             ("state", device.state),
             ("enabled", _yes(device.enabled)),
             ("profile", device.profile),
@@ -55,6 +56,7 @@ def show_credentials(credentials: Sequence[api.Credential], screen: Screen) -> N
             ("password", credential.password),
             ("certificate", credential.certificate),
             ("endpoint", credential.endpoint),
+            ("secret", credential.secret),
         ]
         screen.fields([("credential", credential.type), *((name, value) for name, value in values if value is not None)])
 

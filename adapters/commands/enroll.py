@@ -6,11 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from adapters.commands import thingsboard_device
-from adapters.commands.carriers import PORTS, Reply, Server
+from adapters.commands.carriers import Reply, Server
 from adapters.commands.failure import REFUSED, UsageError
 from adapters.commands.parsing import Environ, add_command, add_group
 from adapters.commands.printable import printable_lines
 from adapters.commands.secret_input import add_secret, read_secret, read_text
+from adapters.commands.server_options import add_server, server_from
 from adapters.commands.show import Screen
 
 if TYPE_CHECKING:
@@ -33,10 +34,7 @@ def add(commands: "Commands") -> None:
     group = add_group(commands, "enroll", "act as a device, in the dialect that its firmware speaks")
     parser = add_command(group, "thingsboard", "provision a device as ThingsBoard's firmware does", _EPILOG)
     parser.set_defaults(run=_run)
-    parser.add_argument("--over", required=True, choices=list(PORTS), help="the protocol")
-    parser.add_argument("--host", default="127.0.0.1", help="where the gateway is (default: 127.0.0.1)")
-    parser.add_argument("--port", type=_port, help="its port (default: 8080 for http, 5683 for coap, 1883 for mqtt)")
-    parser.add_argument("--timeout", type=_seconds, default=5.0, metavar="SECONDS", help="how long to wait (default: 5)")
+    add_server(parser, timeout_seconds=5.0)
     parser.add_argument("--name", help="the device's name (default: the gateway makes one)")
     parser.add_argument("--key", required=True, help="the profile's provision key")
     add_secret(parser, "secret", "the profile's provision secret", visible=True)
@@ -55,22 +53,8 @@ def _add_credentials(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--certificate-file", metavar="FILE", help="a certificate (PEM)")
 
 
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError(f"not a port: {text}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 3600:
-        raise argparse.ArgumentTypeError(f"not between 0 and 3600: {text}")
-    return number
-
-
 def _run(args: argparse.Namespace, environ: Environ) -> int:
-    server = Server(args.over, args.host, args.port or PORTS[args.over], args.timeout)
+    server = server_from(args)
     request = _request(args)
     wanted = args.credentials_type or "ACCESS_TOKEN"
     if args.check and not thingsboard_device.can_log_in(args.over, wanted):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adapters.commands import api
+from adapters.commands.event_words import EVENT_WORDS
 from adapters.commands.explanations import explanation
 from adapters.commands.failure import Failure
 from adapters.commands.parsing import add_operation
@@ -58,6 +59,7 @@ def _show(event: api.Event, screen: Screen) -> None:
     known = explanation(event.check, event.detail or "", event.dialect or "") if event.check else None
     pairs = [
         ("what", event.kind),
+        ("in words", EVENT_WORDS.get(event.kind)),
         ("at", event.at),
         ("device", event.device_name or event.device),
         ("over", "/".join(filter(None, (event.protocol, event.dialect)))),

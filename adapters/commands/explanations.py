@@ -3,14 +3,8 @@
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """A sentence or two on what happened, and what mends it."""
-
-    meaning: str
-    remedy: str
+from adapters.commands.configuring_explanations import CONFIGURING, CONFIGURING_COMMANDS
+from adapters.commands.explanation import Explanation
 
 
 def explanation(check: str, detail: str, dialect: str = "") -> Explanation:
@@ -19,7 +13,7 @@ def explanation(check: str, detail: str, dialect: str = "") -> Explanation:
     An unknown one speaks by the event's own detail, a known protocol by its fault.
     """
     of_commands = dialect == _OPERATOR
-    known = (COMMANDS.get(check) if of_commands else None) or EXPLANATIONS.get(check)
+    known = (COMMANDS.get(check) if of_commands else None) or EXPLANATIONS.get(check) or COMMANDS.get(check)
     if known is not None:
         return known
     protocol = _PROTOCOLS.get(check.partition(".")[0])
@@ -47,6 +41,7 @@ _RESEND: Final = "It may come again; if this goes on, slow the devices down or r
 
 EXPLANATIONS: Final = MappingProxyType(
     {
+        **CONFIGURING,
         "claim.empty": Explanation(
             "The device sent an empty claim key or an empty secret.",
             "Write the profile's key and secret into the firmware (firstlight profile show NAME shows the key).",
@@ -223,6 +218,7 @@ EXPLANATIONS: Final = MappingProxyType(
 
 COMMANDS: Final = MappingProxyType(
     {
+        **CONFIGURING_COMMANDS,
         "body.empty": Explanation("The request had no body.", "Send a JSON object; /openapi.json describes it."),
         "body.field": Explanation(
             "A field of the body is missing, unknown or of the wrong kind; the detail names it.", _ASK_COMMAND
@@ -260,6 +256,25 @@ COMMANDS: Final = MappingProxyType(
         "credential.characters": Explanation("The credential holds a control character.", _ASK_COMMAND),
         "credential.empty": Explanation(
             "The credential has an empty value where its type needs one.", "Give the value, or leave it out to have one drawn."
+        ),
+        "credential.length": Explanation("A part of the credential is longer than the registry takes.", _ASK_COMMAND),
+        "credential.certificate": Explanation(
+            "What was given as a certificate is none.", "Give one certificate, as PEM or as its bare base64."
+        ),
+        "device.state": Explanation(
+            "A device cannot be put into this state by hand.", "Use defined or discarded (firstlight device reset NAME)."
+        ),
+        "profile.options": Explanation(
+            "The profile was to have an option that no dialect knows.", "Use one of the options that the detail names."
+        ),
+        "import.rows": Explanation("The import has more rows than one request may.", "Send them in parts."),
+        "import.profile": Explanation(
+            "A row of the import names no profile, or one that does not exist.",
+            "firstlight profile list shows which there are.",
+        ),
+        "import.name": Explanation("Two rows of the import have one name.", "Leave one of them out."),
+        "import.credential": Explanation(
+            "Two rows of the import have one credential.", "Give every device a token, user name or certificate of its own."
         ),
         "token.name_reserved": Explanation(
             "Events use this name for the bearer of the admin token.", "Choose another name for the token."

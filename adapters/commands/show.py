@@ -5,7 +5,7 @@ from typing import TextIO
 
 import msgspec
 
-from adapters.commands.printable import printable, printable_json
+from adapters.commands.printable import printable, printable_json, printable_lines
 
 _GAP = "  "
 
@@ -46,6 +46,13 @@ class Screen:
         """Print one line and let it out at once."""
         self.out.write(printable(text) + "\n")
         self.out.flush()
+
+    def verbatim(self, text: str) -> None:
+        """Print a text as it is, or made harmless where it would reach a terminal."""
+        if self.out.isatty():
+            self.out.write(printable_lines(text) + "\n")
+        else:
+            self.out.write(text)
 
     def remark(self, text: str) -> None:
         """Print one line on standard error."""

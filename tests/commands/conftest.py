@@ -1,11 +1,12 @@
 """A gateway that answers from a script, and a way to run commands against it."""
 
 import asyncio
+import getpass
 import io
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from adapters.cli import main
+from tests.commands.served import Gateway, serve
 
 TOKEN = "operator-token-0001"
 
@@ -66,7 +68,7 @@ class Script:
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         path = request.raw_path.partition("?")[0]
-        asked = Asked(request.method, path, dict(request.query), dict(request.headers), await request.read())
+        asked = Asked(request.method, path, dict(request.query), dict(request.headers), await request.content.read())
         self.asked.append(asked)
         replies = self._replies.get((asked.method, path), [Reply(404, b'{"detail":"nothing here","request_id":"r-404"}')])
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
@@ -128,12 +130,22 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> tuple[Terminal, Terminal]:
 
 @pytest.fixture
 def run(gateway: Script, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command against the script, with a token and standard input given."""
+    """Run a command against the script, with a token and standard input given; `typed` answers what is asked on a terminal."""
 
-    def run_command(*argv: str, stdin: bytes = b"", on: tuple[Terminal, Terminal] | None = None, **environ: str) -> Result:
+    def run_command(
+        *argv: str,
+        stdin: bytes = b"",
+        typed: Sequence[str] | None = None,
+        on: tuple[Terminal, Terminal] | None = None,
+        **environ: str,
+    ) -> Result:
         environ = {"FIRSTLIGHT_URL": gateway.url, "FIRSTLIGHT_TOKEN": TOKEN, **environ}
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+            if typed is not None:
+                answers = iter(typed)
+                patch.setattr(sys, "stdin", Terminal())
+                patch.setattr(getpass, "getpass", lambda prompt, stream: next(answers))
             if on is not None:
                 patch.setattr(sys, "stdout", on[0])
                 patch.setattr(sys, "stderr", on[1])
@@ -156,3 +168,20 @@ def file(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that runs."""
+    yield from serve(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture
+def operate(served: Gateway, run: Callable[..., Result]) -> Callable[..., Result]:
+    """Run an operator's command with the admin token that the gateway made for itself."""
+    token = str(served.directory / "data/admin-token")
+
+    def command(*argv: str, **options: Any) -> Result:
+        return run(*argv, FIRSTLIGHT_URL=f"http://{served.http}", FIRSTLIGHT_TOKEN="", FIRSTLIGHT_TOKEN_FILE=token, **options)
+
+    return command

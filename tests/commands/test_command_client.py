@@ -23,6 +23,14 @@ def test_a_token_goes_into_the_header(gateway: Any, run: Run) -> None:
     assert gateway.asked[0].headers["Authorization"] == "Bearer operator-token-0001"
 
 
+def test_another_tenant_is_named_in_every_request(gateway: Any, run: Run) -> None:
+    gateway.json("GET", "/v1/profiles", {"items": [PROFILE], "next": "p1"}, {"items": [], "next": None})
+    assert run("profile", "list", FIRSTLIGHT_TENANT="north & south").status == 0
+    gateway.on("DELETE", "/v1/profiles/meters", lambda asked: (204, b"", {}))
+    assert run("profile", "delete", "meters", FIRSTLIGHT_TENANT="acme").status == 0
+    assert [asked.query.get("tenant") for asked in gateway.asked] == ["north & south", "north & south", "acme"]
+
+
 def test_a_refusal_is_one_line_with_what_an_operator_needs(gateway: Any, run: Run) -> None:
     gateway.refuse(
         "POST",

@@ -49,6 +49,12 @@ def test_credentials_of_each_kind() -> None:
     ]
 
 
+def test_a_client_secret_is_a_credential_and_no_metadata() -> None:
+    assert read("name,client_secret\nm-1,s-1\n") == [
+        NewDevice(name="m-1", line=2, credential=Credential(type="client_secret", secret="s-1"))
+    ]
+
+
 def test_lines_are_counted_as_an_editor_counts_them() -> None:
     content = 'name,note\nm-1,"two\nlines"\n\n  , \nm-2,\n,x\n'
     assert [device.line for device in read(content)] == [2, 6, 7]

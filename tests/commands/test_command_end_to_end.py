@@ -1,73 +1,18 @@
 """The commands against a gateway that runs: a process of its own, its own directory, sockets of its own."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
+from tests.commands.served import PROGRAM, Gateway, environment
+
 Run = Callable[..., Any]
-PROGRAM = [sys.executable, "-P", "-m", "adapters"]
-ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t0demo0demo0000"
-
-
-class Gateway(NamedTuple):
-    directory: Path
-    http: str
-    coap: str
-    mqtt: str
-
-    def port(self, carrier: str) -> str:
-        return str(getattr(self, carrier)).rpartition(":")[2]
-
-
-def environment(**more: str) -> dict[str, str]:
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
-    return {**foreign, "PYTHONPATH": str(ROOT), **more}
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    directory = tmp_path_factory.mktemp("served")
-    settings = {f"FIRSTLIGHT_{name}": "127.0.0.1:0" for name in ("HTTP", "COAP", "MQTT")}
-    process = subprocess.Popen(
-        [*PROGRAM, "serve"],
-        cwd=directory,
-        env=environment(**settings, FIRSTLIGHT_LOG_FORMAT="json", PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if '"listening"' in line:
-            break
-    assert lines, "the gateway said nothing"
-    assert '"listening"' in lines[-1], "".join(lines)
-    listening = json.loads(lines[-1])
-    yield Gateway(directory, listening["http"], listening["coap"], listening["mqtt"])
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
-
-
-@pytest.fixture
-def operate(served: Gateway, run: Run) -> Run:
-    """Run an operator's command with the admin token that the gateway made for itself."""
-    token = str(served.directory / "data/admin-token")
-
-    def command(*argv: str, **options: Any) -> Any:
-        return run(*argv, FIRSTLIGHT_URL=f"http://{served.http}", FIRSTLIGHT_TOKEN="", FIRSTLIGHT_TOKEN_FILE=token, **options)
-
-    return command
 
 
 def test_the_directory_of_the_gateway_is_access_enough(served: Gateway) -> None:

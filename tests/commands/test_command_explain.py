@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from adapters.commands.event_words import EVENT_WORDS
 from adapters.commands.explanations import COMMANDS, EXPLANATIONS, explanation
 from core.errors import Guard
+from core.model import EventKind
 
 Run = Callable[..., Any]
 EVENT = {
@@ -31,10 +33,12 @@ def test_a_refusal_is_explained(gateway: Any, run: Run) -> None:
     gateway.json("GET", "/v1/events", {"items": [EVENT], "next": None})
     result = run("explain", "c-1")
     assert result.status == 0
-    assert "check    claim.secret\n" in result.out
-    assert "device   m[red]\\x1b\n" in result.out
-    assert "meaning  A profile has this claim key, but the secret is another." in result.out
-    assert "to do    Give the firmware the right secret" in result.out
+    assert "what      provision.refused\n" in result.out
+    assert "in words  a device asked to be let in and was refused\n" in result.out
+    assert "check     claim.secret\n" in result.out
+    assert "device    m[red]\\x1b\n" in result.out
+    assert "meaning   A profile has this claim key, but the secret is another." in result.out
+    assert "to do     Give the firmware the right secret" in result.out
     assert gateway.asked[0].query == {"correlation": "c-1", "limit": "1000"}
 
 
@@ -50,7 +54,8 @@ def test_what_was_granted_is_told_too(gateway: Any, run: Run) -> None:
     granted = {**EVENT, "kind": "provision.succeeded", "check": "", "detail": "create"}
     gateway.json("GET", "/v1/events", {"items": [granted], "next": None})
     out = run("explain", "c-1").out
-    assert "what    provision.succeeded\n" in out
+    assert "what      provision.succeeded\n" in out
+    assert "in words  a device was let in and given its credential\n" in out
     assert "meaning" not in out
 
 
@@ -97,10 +102,27 @@ def test_the_dialect_of_the_event_decides(gateway: Any, run: Run) -> None:
     assert operators["meaning"] == COMMANDS["device.unknown"].meaning
     assert devices["meaning"] == EXPLANATIONS["device.unknown"].meaning
     shown = run("explain", "c-1").out
-    assert shown.index(f"meaning  {operators['meaning']}") < shown.index(f"meaning  {devices['meaning']}")
+    assert shown.index(f"meaning   {operators['meaning']}") < shown.index(f"meaning   {devices['meaning']}")
 
 
-CHECKED = {"_unknown": 0, "require": 1}
+def test_every_kind_of_event_has_words() -> None:
+    assert list(EVENT_WORDS) == [kind.value for kind in EventKind]
+    assert len(set(EVENT_WORDS.values())) == len(EVENT_WORDS)
+
+
+def test_a_kind_of_tomorrow_goes_without_words(gateway: Any, run: Run) -> None:
+    gateway.json("GET", "/v1/events", {"items": [{**EVENT, "kind": "moon.full"}], "next": None})
+    out = run("explain", "c-1").out
+    assert "what     moon.full\n" in out
+    assert "in words" not in out
+
+
+@pytest.mark.parametrize("dialect", ["mainflux", "magistrala", "operator"])
+def test_a_guard_is_explained_to_the_operators_of_every_dialect(dialect: str) -> None:
+    assert explanation("external_id", "taken", dialect) == COMMANDS["external_id"]
+
+
+CHECKED = {"_unknown": 0, "_forbidden": 0, "require": 1, "malformed": 1}
 """Where calls that refuse take the check, other than by its own name."""
 
 
@@ -108,10 +130,14 @@ def checks_of(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.keyword) and node.arg == "check" and isinstance(node.value, ast.Constant):
             yield str(node.value.value)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CHECKED:
-            check = node.args[CHECKED[node.func.id]]
-            assert isinstance(check, ast.Constant), ast.unparse(node)
-            yield str(check.value)
+        if isinstance(node, ast.Call) and (place := CHECKED.get(called(node.func))) is not None and place < len(node.args):
+            check = node.args[place]
+            if isinstance(check, ast.Constant):
+                yield str(check.value)
+
+
+def called(function: ast.expr) -> str:
+    return getattr(function, "id", "") or getattr(function, "attr", "")
 
 
 def test_every_check_of_the_core_that_a_device_can_fail_is_explained() -> None:
@@ -133,7 +159,14 @@ def test_every_guard_that_refuses_a_command_is_explained(guard: Guard) -> None:
     assert guard.value in COMMANDS
 
 
-@pytest.mark.parametrize("check", ["body.json", "body.unparsed", "body.field", "query", "request.encoding", "keys.pending"])
+ELSEWHERE = [
+    *("body.json", "body.unparsed", "body.field", "query", "request.encoding", "keys.pending"),
+    *("bootstrap.key", "bootstrap.hex", "bootstrap.short", "limit.bootstrap"),
+    *(f"{what}.{fault}" for what in ("config", "channel", "client") for fault in ("length", "characters")),
+]
+
+
+@pytest.mark.parametrize("check", ELSEWHERE)
 def test_a_check_that_is_named_elsewhere_is_explained(check: str) -> None:
     assert check in EXPLANATIONS
 

@@ -15,7 +15,10 @@ from adapters.commands import serve
 Run = Callable[..., Any]
 PROGRAM = [sys.executable, "-P", "-m", "adapters"]
 ROOT = Path(__file__).parents[2]
-NOUNS = ["serve", "check", "profile", "device", "token", "event", "explain", "enroll"]
+NOUNS = [
+    *("serve", "check", "profile", "device", "config", "channel", "tenant", "token", "event", "explain"),
+    *("enroll", "bootstrap"),
+]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -38,7 +41,7 @@ def test_every_command_has_help(run: Run) -> None:
 
 
 def test_a_noun_alone_shows_its_verbs(run: Run) -> None:
-    for argv in ([], ["profile"], ["device"], ["token"], ["event"], ["enroll"]):
+    for argv in ([], ["profile"], ["device"], ["config"], ["channel"], ["tenant"], ["token"], ["event"], ["enroll"]):
         result = run(*argv)
         assert (result.status, result.out) == (2, "")
         assert result.err.startswith("usage: firstlight")
@@ -95,7 +98,7 @@ def test_help_does_not_pay_for_what_it_does_not_use() -> None:
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, env=environment(), check=True
     )
     loaded = done.stdout.splitlines()[-1].split()
-    assert not {"aiohttp", "aiocoap", "aiomqtt", "rich", "adapters.app", "adapters.config"} & set(loaded)
+    assert not {"aiohttp", "aiocoap", "aiomqtt", "rich", "cbor2", "adapters.app", "adapters.config"} & set(loaded)
 
 
 def test_a_reader_that_leaves_is_not_complained_about(gateway: Any) -> None:

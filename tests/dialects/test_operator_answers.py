@@ -9,50 +9,13 @@ import pytest
 from adapters.dialects import operator
 from adapters.dialects.operator.endpoints import ENDPOINTS
 from adapters.dialects.operator.problem import PROBLEMS
-from adapters.exchange import Carrier, Inbound, Outbound, Peer, Route, Success
+from adapters.exchange import Carrier, Inbound, Peer, Success
 from adapters.http.translate import STATUS
 from core.errors import Reason, Refusal
-from core.messages import AccessToken, Context
+from core.messages import AccessToken, ClientSecret, CredentialValue
 from core.model import Secret
 from core.ports import Changes
-from tests.operating import ADMIN, Desk
-
-ROUTES = {route.operation: route for route in operator.ROUTES}
-
-
-class Api:
-    """The operator API without its sockets."""
-
-    def __init__(self) -> None:
-        self.desk = Desk()
-        self.context = Context("correlation-1", "http", "operator", "192.0.2.1")
-
-    async def ask(self, operation: str, ref: str = "", body: object = None, query: dict[str, str] | None = None) -> Outbound:
-        """Send one request through decode, use case and encode or refuse."""
-        route: Route = ROUTES[operation]
-        self.desk.clock.advance(0.001)
-        inbound = Inbound(
-            carrier=Carrier.HTTP,
-            method=route.method,
-            path=route.path.replace("{id}", ref),
-            peer=Peer("192.0.2.1"),
-            params={"id": ref} if "{id}" in route.path else {},
-            query=query or {},
-            headers={"authorization": f"Bearer {ADMIN.reveal()}"},
-            body=b"" if body is None else json.dumps(body).encode(),
-        )
-        form = ""
-        try:
-            decoded = operator.decode(route, inbound)
-            form = decoded.form
-            use_case: Any = operator.describe if isinstance(decoded.message, operator.DescribeApi) else self.desk.operate
-            return operator.encode(await use_case(decoded.message, self.context), form, inbound)
-        except Refusal as refusal:
-            return operator.refuse(refusal, form, inbound)
-
-    async def get(self, operation: str, ref: str = "", body: object = None, query: dict[str, str] | None = None) -> Any:
-        """Send one request and return the JSON of the answer."""
-        return json.loads((await self.ask(operation, ref, body, query)).body)
+from tests.dialects.operator_desk import Api
 
 
 async def test_a_profile_has_the_agreed_fields() -> None:
@@ -89,6 +52,7 @@ CREDENTIALS: list[dict[str, str]] = [
     {"type": "mqtt_basic", "client_id": "c", "username": "u", "password": "p"},
     {"type": "x509_certificate", "certificate": "TUlJQg=="},
     {"type": "lwm2m", "endpoint": "urn:dev:1"},
+    {"type": "client_secret", "secret": "S0"},
 ]
 
 
@@ -105,6 +69,7 @@ async def test_a_device_has_the_agreed_fields(credential: dict[str, str]) -> Non
     assert made == {
         "id": made["id"],
         "name": "meter-1",
+        "label": "",
         "profile": profile["id"],
         "state": "defined",
         "enabled": True,
@@ -117,15 +82,18 @@ async def test_a_device_has_the_agreed_fields(credential: dict[str, str]) -> Non
     assert await api.get("read_credentials", "meter-1") == {"items": [shown]}
 
 
-async def test_a_value_that_was_not_kept_is_left_out() -> None:
+@pytest.mark.parametrize(
+    ("kind", "value"), [("access_token", AccessToken(Secret("T1"))), ("client_secret", ClientSecret(Secret("S1")))]
+)
+async def test_a_value_that_was_not_kept_is_left_out(kind: str, value: CredentialValue) -> None:
     api = Api()
     await api.get("create_profile", body={"name": "meters"})
     device = await api.get("define_device", body={"name": "meter-1", "profile": "meters"})
     await api.ask("revoke_credentials", "meter-1")
-    credential = await api.desk.issuer.issue(AccessToken(Secret("T1")), device["id"], keep=False)
+    credential = await api.desk.issuer.issue(value, device["id"], keep=False)
     await api.desk.repository.commit(Changes(insert=(credential,)))
     (shown,) = (await api.get("read_credentials", "meter-1"))["items"]
-    assert shown == {"type": "access_token", "id": credential.id, "created_at": shown["created_at"]}
+    assert shown == {"type": kind, "id": credential.id, "created_at": shown["created_at"]}
 
 
 async def test_credentials_are_rotated_and_revoked() -> None:

@@ -12,9 +12,9 @@ from adapters.dialects import operator
 from adapters.exchange import NOTHING, Carrier, Decoded, Inbound, Peer, Route
 from adapters.router import Match, Router
 from core.errors import Reason, Refusal
-from core.messages import Lwm2m
+from core.messages import ClientCertificates, Lwm2m
 from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy
-from core.operate import Operation, messages
+from core.operate import Operation, configuring, messages
 
 ROUTER = Router((operator,))
 
@@ -158,6 +158,20 @@ GOOD: list[tuple[str, str, object, Mapping[str, str], object]] = [
         NOTHING,
         messages.RotateCredentials("m", Lwm2m("e")),
     ),
+    (
+        "POST",
+        "/v1/devices/m/credentials",
+        {"type": "client_secret"},
+        NOTHING,
+        messages.RotateCredentials("m", messages.ProposedSecret()),
+    ),
+    (
+        "POST",
+        "/v1/devices/m/credentials",
+        {"type": "client_secret", "secret": "secret-3"},
+        NOTHING,
+        messages.RotateCredentials("m", messages.ProposedSecret(Secret("secret-3"))),
+    ),
     ("DELETE", "/v1/devices/m/credentials", b"", NOTHING, messages.RevokeCredentials("m")),
     (
         "POST",
@@ -189,6 +203,99 @@ GOOD: list[tuple[str, str, object, Mapping[str, str], object]] = [
     ("POST", "/v1/tokens", {"name": "line-3", "role": "factory"}, NOTHING, messages.CreateToken("line-3", Role.FACTORY)),
     ("GET", "/v1/tokens", b"", {"after": "x"}, messages.ListTokens(after="x")),
     ("DELETE", "/v1/tokens/line-3", b"", NOTHING, messages.DeleteToken("line-3")),
+    ("POST", "/v1/tenants", {"name": "Acme"}, NOTHING, configuring.CreateTenant(name="Acme")),
+    ("POST", "/v1/tenants", {"name": "Acme", "id": "acme"}, NOTHING, configuring.CreateTenant(name="Acme", id="acme")),
+    ("GET", "/v1/tenants", b"", {"after": "a", "limit": "7"}, configuring.ListTenants(after="a", limit=7)),
+    ("POST", "/v1/channels", {}, NOTHING, configuring.CreateChannels((configuring.NewChannel(),))),
+    (
+        "POST",
+        "/v1/channels",
+        {"id": "c-1", "name": "up", "metadata": {"type": "data"}},
+        NOTHING,
+        configuring.CreateChannels((configuring.NewChannel(id="c-1", name="up", metadata={"type": "data"}),)),
+    ),
+    ("GET", "/v1/channels", b"", {"name": ""}, configuring.ListChannels()),
+    ("GET", "/v1/channels", b"", {"name": "up", "after": "c"}, configuring.ListChannels(name="up", after="c")),
+    ("GET", "/v1/channels/c-1", b"", NOTHING, configuring.ShowChannel("c-1")),
+    ("PATCH", "/v1/channels/c-1", {}, NOTHING, configuring.ChangeChannel(id="c-1")),
+    (
+        "PATCH",
+        "/v1/channels/c-1",
+        {"name": "", "metadata": {}},
+        NOTHING,
+        configuring.ChangeChannel(id="c-1", name="", metadata={}),
+    ),
+    ("DELETE", "/v1/channels/c-1", b"", NOTHING, configuring.DeleteChannel(id="c-1")),
+    (
+        "POST",
+        "/v1/configs",
+        {"external_id": "e", "external_key": "secret-4"},
+        NOTHING,
+        configuring.CreateConfig(external_id="e", external_key=Secret("secret-4"), unique_name=True),
+    ),
+    (
+        "POST",
+        "/v1/configs",
+        {
+            "external_id": "e",
+            "external_key": "secret-4",
+            "device": "d",
+            "name": "pump",
+            "content": "{}",
+            "channels": ["c-2", "c-1"],
+            "client_cert": "C",
+            "client_key": "secret-5",
+            "ca_cert": "A",
+        },
+        NOTHING,
+        configuring.CreateConfig(
+            external_id="e",
+            external_key=Secret("secret-4"),
+            client="d",
+            name="pump",
+            unique_name=True,
+            content="{}",
+            channels=("c-2", "c-1"),
+            certificates=ClientCertificates("C", Secret("secret-5"), "A"),
+        ),
+    ),
+    ("GET", "/v1/configs", b"", {"active": "", "external_id": "", "name": ""}, configuring.ListConfigs()),
+    (
+        "GET",
+        "/v1/configs",
+        b"",
+        {"active": "true", "external_id": "e", "name": "p", "after": "d", "limit": "3"},
+        configuring.ListConfigs(active=True, external_id="e", name="p", after="d", limit=3),
+    ),
+    ("GET", "/v1/configs", b"", {"active": "false"}, configuring.ListConfigs(active=False)),
+    ("GET", "/v1/configs:unknown", b"", NOTHING, configuring.ListUnknown()),
+    ("GET", "/v1/configs:unknown", b"", {"offset": "5", "limit": "2"}, configuring.ListUnknown(offset=5, limit=2)),
+    ("GET", "/v1/configs/d", b"", NOTHING, configuring.ShowConfig("d")),
+    ("PATCH", "/v1/configs/d", {}, NOTHING, configuring.ChangeConfig(id="d", unique_name=True)),
+    (
+        "PATCH",
+        "/v1/configs/d",
+        {"name": "", "content": "", "channels": [], "active": False, "client_key": "secret-6"},
+        NOTHING,
+        configuring.ChangeConfig(
+            id="d",
+            name="",
+            unique_name=True,
+            content="",
+            channels=(),
+            active=False,
+            certificates=ClientCertificates("", Secret("secret-6"), ""),
+        ),
+    ),
+    (
+        "PATCH",
+        "/v1/configs/d",
+        {"client_cert": "", "ca_cert": ""},
+        NOTHING,
+        configuring.ChangeConfig(id="d", unique_name=True, certificates=ClientCertificates()),
+    ),
+    ("DELETE", "/v1/configs/d", b"", NOTHING, configuring.DeleteConfig(id="d")),
+    ("GET", "/v1/devices/m/channels", b"", NOTHING, configuring.ListPermitted("m")),
 ]
 
 
@@ -259,7 +366,7 @@ NEW = {"name": "m", "profile": "p"}
             "POST",
             "/v1/devices",
             {**NEW, "credential": {"type": "password"}},
-            "credential.type: invalid value, expected one of access_token, mqtt_basic, x509_certificate, lwm2m",
+            "credential.type: invalid value, expected one of access_token, mqtt_basic, x509_certificate, lwm2m, client_secret",
         ),
         ("POST", "/v1/devices", {**NEW, "credential": {"token": "T"}}, "credential: object missing required field type"),
         (
@@ -270,6 +377,14 @@ NEW = {"name": "m", "profile": "p"}
         ),
         ("PATCH", "/v1/devices/m", {"state": "connected"}, "state: invalid value, expected defined or discarded"),
         ("PATCH", "/v1/devices/m", {"enabled": "yes"}, "enabled: expected bool, got str"),
+        ("POST", "/v1/configs", {"external_id": "e"}, "object missing required field external_key"),
+        ("POST", "/v1/configs", {"external_id": "e", "external_key": "", "key": ""}, None),
+        ("PATCH", "/v1/configs/d", {"content": {"log": 1}}, "content: expected str, got object"),
+        ("PATCH", "/v1/configs/d", {"channels": "c"}, "channels: expected array, got str"),
+        ("PATCH", "/v1/configs/d", {"active": 1}, "active: expected bool, got int"),
+        ("PATCH", "/v1/configs/d", {"client_key": None}, "client_key: expected str"),
+        ("PATCH", "/v1/channels/c", {"id": "other"}, "unknown field id, known are name, metadata"),
+        ("POST", "/v1/tenants", {"id": "acme"}, "object missing required field name"),
         ("POST", "/v1/devices/m/credentials", {"token": "T"}, "object missing required field type"),
         ("POST", "/v1/devices/m/credentials", {"type": "lwm2m", "end": ""}, "unknown field end"),
         ("POST", "/v1/devices:import", {"devices": {}}, "devices: expected array, got object"),
@@ -310,6 +425,9 @@ def test_a_bad_body_is_told_in_a_sentence(method: str, path: str, body: object, 
             {"state": "new"},
             "state: invalid value, expected defined, provisioned, connected, associated or discarded",
         ),
+        ("/v1/configs", {"active": "yes"}, "active: invalid value, expected true or false"),
+        ("/v1/configs:unknown", {"offset": "-1"}, "offset: expected int >= 0"),
+        ("/v1/configs:unknown", {"after": "x"}, "unknown parameter after, known are tenant, offset, limit"),
         ("/v1/events", {"newest": "maybe"}, "newest: expected bool, got str"),
         ("/v1/events", {"correlation": "\ud800"}, "the path or query is not UTF-8"),
         ("/v1/devices/\udfff", {}, "the path or query is not UTF-8"),
@@ -321,6 +439,13 @@ def test_a_bad_query_is_told_in_a_sentence(path: str, query: Mapping[str, str], 
 
 def test_a_wrong_kind_of_event_is_answered_with_the_right_ones() -> None:
     assert refused("GET", "/v1/events", b"", {"kind": "x"}).detail.startswith("kind: invalid value, expected prov")
+
+
+def test_a_content_of_a_megabyte_is_read() -> None:
+    content = "x\n\u20ac" * 350_000
+    read = command("POST", "/v1/configs", {"external_id": "e", "external_key": "k", "content": content})
+    assert isinstance(read, configuring.CreateConfig)
+    assert read.content == content
 
 
 def test_a_sentence_does_not_grow_with_the_request() -> None:
@@ -367,7 +492,7 @@ def test_a_row_that_cannot_be_read_is_one_bad_row() -> None:
         messages.BadRow(
             6,
             "o",
-            "credential.type: invalid value, expected one of access_token, mqtt_basic, x509_certificate, lwm2m",
+            "credential.type: invalid value, expected one of access_token, mqtt_basic, x509_certificate, lwm2m, client_secret",
         ),
         messages.ImportRow(line=7, name="good"),
         messages.BadRow(6, "", "the body is not UTF-8"),
@@ -391,12 +516,16 @@ def test_garbage_is_malformed_or_read(route: Route, body: bytes) -> None:
     assert reason(route.method, path, body) in (None, Reason.MALFORMED)
 
 
+FIELDS = [
+    *("name", "profile", "devices", "line", "credential", "type", "token", "metadata", "strategy"),
+    *("external_id", "external_key", "device", "channels", "content", "client_key", "active"),
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["name", "profile", "devices", "line", "credential", "type", "token", "metadata", "strategy"]),
+            st.sampled_from(FIELDS),
             inner,
             max_size=5,
         )
@@ -404,7 +533,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(["/v1/profiles", "/v1/devices", "/v1/devices:import", "/v1/tokens", "/v1/devices/x/credentials"]), JSON)
+@given(st.sampled_from([route.path.replace("{id}", "x") for route in operator.ROUTES if route.method == "POST"]), JSON)
 def test_any_json_is_malformed_or_read(path: str, body: object) -> None:
     assert reason("POST", path, json.dumps(body).encode()) in (None, Reason.MALFORMED)
 

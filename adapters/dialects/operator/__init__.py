@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from adapters.dialects.operator import problem, writing
-from adapters.dialects.operator.endpoints import BY_OPERATION, DESCRIBE, ENDPOINTS, EXPORT, ROUTES, Endpoint
+from adapters.dialects.operator.endpoint import Endpoint
+from adapters.dialects.operator.endpoints import BY_OPERATION, DESCRIBE, ENDPOINTS, EXPORT, ROUTES
 from adapters.dialects.operator.openapi import describe as describe_endpoints
 from adapters.dialects.operator.reading import decoder, malformed, read_json, read_query
 from adapters.exchange import Decoded, Guest, Inbound, Outbound, Route, Success

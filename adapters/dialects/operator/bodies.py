@@ -96,8 +96,14 @@ class NewLwm2m(Body, frozen=True, tag_field="type", tag="lwm2m"):
     endpoint: str
 
 
-NewCredential = NewAccessToken | NewMqttBasic | NewCertificate | NewLwm2m
-CREDENTIAL_TYPES = ("access_token", "mqtt_basic", "x509_certificate", "lwm2m")
+class NewClientSecret(Body, frozen=True, tag_field="type", tag="client_secret"):
+    """The secret of a device that names itself by its id; left out, one is drawn."""
+
+    secret: Secret | None = None
+
+
+NewCredential = NewAccessToken | NewMqttBasic | NewCertificate | NewLwm2m | NewClientSecret
+CREDENTIAL_TYPES = ("access_token", "mqtt_basic", "x509_certificate", "lwm2m", "client_secret")
 
 
 class NewDevice(Body, frozen=True):

@@ -43,10 +43,10 @@ def show_profile(ref: str, _query: bodies.Scoped, _body: None) -> messages.ShowP
 
 def change_profile(ref: str, _query: bodies.Scoped, body: bodies.ProfileChange) -> messages.ChangeProfile:
     """PATCH /v1/profiles/{id}."""
-    strategy, reprovision, options = _set(body.strategy), _set(body.reprovision), _set(body.options)
+    strategy, reprovision, options = given(body.strategy), given(body.reprovision), given(body.options)
     return messages.ChangeProfile(
         ref=ref,
-        name=_set(body.name),
+        name=given(body.name),
         strategy=None if strategy is None else choice("strategy", strategy, Strategy),
         reprovision=None if reprovision is None else choice("reprovision", reprovision, Reprovision),
         options=None if options is None else tuple(options),
@@ -87,12 +87,12 @@ def show_device(ref: str, _query: bodies.Scoped, _body: None) -> messages.ShowDe
 
 def change_device(ref: str, _query: bodies.Scoped, body: bodies.DeviceChange) -> messages.ChangeDevice:
     """PATCH /v1/devices/{id}."""
-    state = _set(body.state)
+    state = given(body.state)
     return messages.ChangeDevice(
         ref=ref,
-        enabled=_set(body.enabled),
+        enabled=given(body.enabled),
         state=None if state is None else choice("state", state, DeviceState, SETTABLE),
-        metadata=_set(body.metadata),
+        metadata=given(body.metadata),
     )
 
 
@@ -160,7 +160,8 @@ def _filtered(query: bodies.DeviceFilter) -> messages.ListDevices:
     )
 
 
-def _set(value: T | UnsetType) -> T | None:
+def given(value: T | UnsetType) -> T | None:
+    """Return what was given of a change, None for nothing."""
     return None if isinstance(value, UnsetType) else value
 
 
@@ -174,6 +175,8 @@ def _proposal(body: bodies.NewCredential | None) -> messages.ProposedCredential 
             return messages.ProposedBasic(client_id, username, password)
         case bodies.NewCertificate(certificate=text):
             return messages.ProposedCertificate(text)
+        case bodies.NewClientSecret(secret=secret):
+            return messages.ProposedSecret(secret)
         case _:
             return Lwm2m(body.endpoint)
 

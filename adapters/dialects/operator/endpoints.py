@@ -1,33 +1,9 @@
 """The table of the operator API: every path with what it takes, what it does and what it answers."""
 
-from collections.abc import Callable
-from typing import Any
-
-import msgspec
-
 from adapters.dialects.operator import bodies, commands, objects, writing
+from adapters.dialects.operator.configuring_endpoints import CONFIGURING
+from adapters.dialects.operator.endpoint import Endpoint
 from adapters.exchange import Carrier, Route, Success
-
-
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One method on one path.
-
-    `read` makes the command of path reference, query and body; `write` makes the answer of the result. `answer` is None where
-    there is no JSON answer. A body with `may_omit_body` may be left out.
-    """
-
-    method: str
-    path: str
-    operation: str
-    summary: str
-    read: Callable[[Any, Any, Any], Any]
-    query: type[bodies.Scoped] = bodies.Scoped
-    body: Any = None
-    may_omit_body: bool = False
-    write: Callable[[Any], Any] = writing.nothing
-    answer: Any = None
-    success: Success = Success.OK
-
 
 EXPORT, DESCRIBE = "export_devices", "describe_api"
 
@@ -230,6 +206,7 @@ ENDPOINTS = (
         read=commands.delete_token,
         success=Success.DELETED,
     ),
+    *CONFIGURING,
 )
 
 DESCRIPTION_ROUTE = Route(carrier=Carrier.HTTP, method="GET", path="/openapi.json", operation=DESCRIBE)

@@ -33,10 +33,11 @@ class ProfileWithSecret(Profile, frozen=True, kw_only=True):
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """One device; `profile` is an id."""
+    """One device; `profile` is an id, `label` what people call it."""
 
     id: str
     name: str
+    label: str
     profile: str
     state: StateWord
     enabled: bool
@@ -79,7 +80,13 @@ class Lwm2m(Shown, frozen=True, tag="lwm2m"):
     endpoint: str | UnsetType = UNSET
 
 
-Credential = AccessToken | MqttBasic | Certificate | Lwm2m
+class ClientSecret(Shown, frozen=True, tag="client_secret"):
+    """The secret of a device that names itself by its id."""
+
+    secret: Secret | UnsetType = UNSET
+
+
+Credential = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret
 
 
 class DeviceWithCredentials(Device, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from adapters.dialects.operator import bodies, objects
-from adapters.dialects.operator.endpoints import EXPORT, Endpoint
+from adapters.dialects.operator.endpoint import Endpoint
+from adapters.dialects.operator.endpoints import EXPORT
 from adapters.dialects.operator.problem import CONTENT_TYPE, PROBLEMS
 from adapters.exchange import Success
 from core.errors import Reason

@@ -7,6 +7,7 @@ from adapters.exchange import Outbound
 from core.errors import Reason, Refusal
 
 PROBLEMS: dict[Reason, tuple[int, str]] = {
+    Reason.MOVED: (302, "Found"),
     Reason.MALFORMED: (400, "Bad Request"),
     Reason.UNAUTHENTICATED: (401, "Unauthorized"),
     Reason.FORBIDDEN: (403, "Forbidden"),
@@ -15,6 +16,9 @@ PROBLEMS: dict[Reason, tuple[int, str]] = {
     Reason.CONFLICT: (409, "Conflict"),
     Reason.TOO_LARGE: (413, "Content Too Large"),
     Reason.UNSUPPORTED: (415, "Unsupported Media Type"),
+    Reason.UNPROCESSABLE: (422, "Unprocessable Content"),
+    Reason.MOVED: (302, "Found"),
+    Reason.UNPROCESSABLE: (422, "Unprocessable Content"),
     Reason.TOO_MANY: (429, "Too Many Requests"),
     Reason.INTERNAL: (500, "Internal Server Error"),
     Reason.UNAVAILABLE: (503, "Service Unavailable"),

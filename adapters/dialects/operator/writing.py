@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from adapters.dialects.operator import objects
-from core.messages import AccessToken, Certificate, Lwm2m, MqttBasic
+from core.messages import AccessToken, Certificate, ClientSecret, Lwm2m, MqttBasic
 from core.model import CredentialKind, Device, Event, OperatorToken, Profile, Secret
 from core.operate import results
 
@@ -73,6 +73,7 @@ def device(result: Device) -> objects.Device:
     return objects.Device(
         id=result.id,
         name=result.name,
+        label=result.label,
         profile=result.profile,
         state=result.state.value,
         enabled=result.enabled,
@@ -113,6 +114,8 @@ def credential(result: results.ShownCredential) -> objects.Credential:
             return objects.Certificate(id=identity, created_at=made, certificate=text)
         case Lwm2m(endpoint=endpoint):
             return objects.Lwm2m(id=identity, created_at=made, endpoint=endpoint)
+        case ClientSecret(secret=secret):
+            return objects.ClientSecret(id=identity, created_at=made, secret=secret)
         case _:
             return _BARE[result.credential.kind](id=identity, created_at=made)
 
@@ -167,6 +170,7 @@ _BARE: dict[CredentialKind, type[objects.Credential]] = {
     CredentialKind.MQTT_BASIC: objects.MqttBasic,
     CredentialKind.X509_CERTIFICATE: objects.Certificate,
     CredentialKind.LWM2M: objects.Lwm2m,
+    CredentialKind.CLIENT_SECRET: objects.ClientSecret,
 }
 
 
