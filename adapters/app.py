@@ -4,33 +4,37 @@ import asyncio
 import contextlib
 import errno
 import gc
+import importlib.metadata
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
-from adapters import demo, keys, logs
+from adapters import bootstrap_key, demo, keys, logs, spoken
 from adapters.answering import Answering
 from adapters.coap.server import CoapServer
 from adapters.config import Config, SettingError
 from adapters.dialects import operator, thingsboard
-from adapters.exchange import Dialect
+from adapters.exchange import Exchange
 from adapters.http.server import HttpServer, Page
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
 from adapters.mqtt.server import MqttServer
+from adapters.router import AmbiguousRoutesError
 from adapters.settings import Address
 from adapters.system import ScryptKeys, SystemClock, SystemEntropy
+from adapters.watching import WatchedRepository, Watches
 from core.attestation import secret_row
 from core.audit import Audit
 from core.authenticate import Authenticate
+from core.bootstrap import Bootstrap
 from core.crypto.vault import SealBroken, Vault
 from core.errors import Refusal
 from core.issuer import Issuer
 from core.limits import Buckets
-from core.messages import ProvisionRequest, Report
+from core.messages import BootstrapRequest, ProvisionRequest, Report
 from core.model import DEFAULT_TENANT, Lookup
 from core.operate import Operate, Operation, bearer_lookup
 from core.ports import Changes, ProfilePage, Repository, TenantQuery
@@ -38,9 +42,16 @@ from core.provision import Provision
 from core.report import TakeReport
 from storage import open_repository
 
-DIALECTS: dict[str, Dialect] = {thingsboard.NAME: thingsboard}
 PRUNE_SECONDS = 60.0
-Start = Callable[[str, int], Coroutine[Any, Any, tuple[str, int]]]
+VERSION = importlib.metadata.version("firstlight")
+
+
+class Server(Protocol):
+    """A protocol's server, as far as it is started here."""
+
+    async def start(self, host: str, port: int, *, exchange: Exchange | None = None) -> tuple[str, int]:
+        """Listen on an address and return it."""
+        ...
 
 
 class Listening(msgspec.Struct, frozen=True):
@@ -86,10 +97,11 @@ class Running:
     def __init__(self, gateway: Gateway, repository: Repository, vault: Vault, secrets: keys.Keys) -> None:
         config = gateway.config
         self.config = config
-        self.repository = repository
+        self.watches = Watches()
+        self.repository: Repository = WatchedRepository(repository, self.watches)
         self.secrets = secrets
         self.issuer = Issuer(vault, gateway.clock, gateway.entropy, ScryptKeys())
-        self.audit = Audit(repository, gateway.clock, gateway.entropy, config.limit_events)
+        self.audit = Audit(self.repository, gateway.clock, gateway.entropy, config.limit_events)
         self._log = gateway.log
         self._meter = gateway.meter
         self.answering = self._answering(gateway)
@@ -103,9 +115,9 @@ class Running:
     async def start(self) -> None:
         """Listen on every address of the settings. Raises `SettingError`."""
         self.listening = Listening(
-            await _listen("HTTP", self.config.http, self.http.start),
-            await _listen("COAP", self.config.coap, self.coap.start),
-            await _listen("MQTT", self.config.mqtt, self.mqtt.start),
+            await self._listen("HTTP", self.config.http, self.http),
+            await self._listen("COAP", self.config.coap, self.coap),
+            await self._listen("MQTT", self.config.mqtt, self.mqtt),
         )
         self._pruning = asyncio.create_task(self._prune())
 
@@ -131,18 +143,31 @@ class Running:
 
     def _answering(self, gateway: Gateway) -> Answering:
         config = self.config
-        dialects = [DIALECTS[name] for name in config.dialects]
         authenticate = Authenticate(self.repository, self.issuer, self.audit, Buckets(config.limit_failures))
         provision = Provision(
             self.repository, self.issuer, self.audit, Buckets(config.limit_source), Buckets(config.limit_claim_key)
         )
+        bootstrap = Bootstrap(
+            self.repository,
+            self.issuer,
+            self.audit,
+            Buckets(config.limit_failures),
+            bootstrap_key.parse(config.bootstrap_encrypt_key, config.bootstrap_key_format),
+        )
         operate = Operate(
-            self.repository, self.issuer, self.audit, self._admin(), Buckets(config.limit_failures), thingsboard.OPTIONS
+            self.repository,
+            self.issuer,
+            self.audit,
+            self._admin(),
+            Buckets(config.limit_failures),
+            thingsboard.OPTIONS,
+            spoken.first_segments(config) | {path.removeprefix("/") for path in self._pages()},
         )
         return Answering(
-            [*dialects, operator],
+            (),
             {
                 ProvisionRequest: provision,
+                BootstrapRequest: bootstrap,
                 Report: TakeReport(authenticate),
                 Operation: operate,
                 operator.DescribeApi: operator.describe,
@@ -152,17 +177,50 @@ class Running:
             gateway.clock,
             gateway.entropy,
             gateway.meter,
+            self.watches,
             config.requests,
         )
+
+    async def _listen(self, name: str, addresses: tuple[Address, ...], server: Server) -> tuple[Address, ...]:
+        listening = []
+        for address in addresses:
+            try:
+                exchange = self.answering.facing(spoken.at(address, self.config))
+                bound = await server.start(address.host, address.port, exchange=exchange)
+            except AmbiguousRoutesError as error:
+                example = f"FIRSTLIGHT_{name}=127.0.0.1:8080=thingsboard,127.0.0.1:8202=mainflux:mf-raw"
+                raise SettingError(
+                    f"FIRSTLIGHT_{name}: {address} serves dialects that share paths ({error}); "
+                    f"give each an address of its own, as in {example}"
+                ) from error
+            except OSError as error:
+                taken = error.errno == errno.EADDRINUSE
+                fault = "is taken by another program" if taken else f"cannot be listened on: {error.strerror or error}"
+                raise SettingError(
+                    f"FIRSTLIGHT_{name}: {address} {fault}; set FIRSTLIGHT_{name} to another HOST:PORT"
+                ) from error
+            listening.append(Address(bound[0], bound[1], address.dialects))
+        return tuple(listening)
 
     def _admin(self) -> Lookup:
         return bearer_lookup(self.issuer.vault, self.secrets.admin_token)
 
     def _pages(self) -> dict[str, Callable[[], Coroutine[Any, Any, Page]]]:
-        return {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._figures}
+        return {
+            "/healthz": self._health,
+            "/readyz": self._ready,
+            "/metrics": self._figures,
+            "/health": self._health_document,  # as Mainflux and Magistrala have it, before 0.13 under the second name
+            "/version": self._health_document,
+        }
 
     async def _health(self) -> Page:
         return Page(200, "text/plain; charset=utf-8", b"ok\n")
+
+    async def _health_document(self) -> Page:
+        """Answer in the form of https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check."""
+        document = {"status": "pass", "version": VERSION, "description": "bootstrap service"}
+        return Page(200, "application/health+json", msgspec.json.encode(document))
 
     async def _ready(self) -> Page:
         if self._stopping:
@@ -244,18 +302,6 @@ def _announce(gateway: Gateway, running: Running) -> None:
         gateway.log.warning("a secret was made for the first start; keep a copy of it in a safe place", file=str(path))
     listening = {name: ",".join(map(str, getattr(running.listening, name))) or "off" for name in Listening.__struct_fields__}
     gateway.log.info("listening", **listening, database=gateway.config.database)
-
-
-async def _listen(name: str, addresses: tuple[Address, ...], start: Start) -> tuple[Address, ...]:
-    listening = []
-    for address in addresses:
-        try:
-            listening.append(Address(*(await start(address.host, address.port))[:2]))
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            fault = "is taken by another program" if taken else f"cannot be listened on: {error.strerror or error}"
-            raise SettingError(f"FIRSTLIGHT_{name}: {address} {fault}; set FIRSTLIGHT_{name} to another HOST:PORT") from error
-    return tuple(listening)
 
 
 async def _require_key(repository: Repository, vault: Vault) -> None:

@@ -7,22 +7,41 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from adapters import settings
+from adapters import bootstrap_key, layout, settings
 from adapters.answering import AnsweringConfig
 from adapters.coap.config import CoapConfig
+from adapters.dialects.mainflux import FLAVOURS
 from adapters.http.config import HttpConfig
 from adapters.mqtt.config import MqttConfig
 from adapters.settings import Address
 from core.limits import Rate
 from core.model import Secret
+from core.operate.configuring import Layout
 
 PREFIX: Final = "FIRSTLIGHT_"
-DIALECTS: Final = ("thingsboard",)
+DIALECTS: Final = ("thingsboard", "mainflux", "magistrala")
+OPERATOR: Final = "operator"
+SPOKEN: Final = (OPERATOR, *DIALECTS, *(f"{name}:{flavour}" for name, flavours in FLAVOURS.items() for flavour in flavours))
+"""What an address may be said to serve: a dialect, one flavour of it, or the operator API."""
+
+KEY_FORMATS: Final = ("raw", "hex")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
-SECRETS: Final = ("ADMIN_TOKEN", "MASTER_KEY")
+SECRETS: Final = ("ADMIN_TOKEN", "MASTER_KEY", "BOOTSTRAP_ENCRYPT_KEY", "PROVISION_API_KEY")
+ALIASES: Final = {
+    name: tuple(f"{prefix}_{name}" for prefix in ("MF", "MG", "SMQ")) for name in ("BOOTSTRAP_ENCRYPT_KEY", "PROVISION_API_KEY")
+}
+"""The names that secrets had in the services whose place this one takes."""
+
 LATER: Final = ("HTTPS", "COAPS", "MQTTS")
-CLIENT: Final = ("URL", "TOKEN", "TOKEN_FILE")  # what the command line reads for itself
+CLIENT: Final = (
+    "URL",
+    "TOKEN",
+    "TOKEN_FILE",
+    "TENANT",
+    "EXTERNAL_KEY",
+    "EXTERNAL_KEY_FILE",
+)  # what the command line reads for itself
 
 
 class SettingError(Exception):
@@ -41,6 +60,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     admin_token: Secret | None = None
     master_key: Secret | None = None
     dialects: tuple[str, ...] = DIALECTS
+    mainflux_flavour: str = FLAVOURS["mainflux"][0]
+    magistrala_flavour: str = FLAVOURS["magistrala"][0]
+    bootstrap_encrypt_key: Secret | None = None
+    bootstrap_key_format: str = KEY_FORMATS[0]
+    bootstrap_documented_codes: bool = False
+    provision_layout: Layout | None = None
+    provision_api_key: Secret | None = None
     device_limit: int | None = None
     events_keep: int = 1_000_000
     drain_seconds: float = 10.0
@@ -82,6 +108,10 @@ def from_environment(environ: MutableMapping[str, str]) -> Config:
             values[field] = _read(name, given[name], read)
     for prefix, (field, bounds) in _BOUNDS.items():
         values[field] = _read_bounds(prefix, bounds, given)
+    try:
+        bootstrap_key.parse(values.get("bootstrap_encrypt_key"), values.get("bootstrap_key_format", KEY_FORMATS[0]))
+    except ValueError as error:
+        raise SettingError(f"{PREFIX}BOOTSTRAP_ENCRYPT_KEY: {error}") from error
     for name in LATER:
         if given.get(name):
             raise SettingError(f"{PREFIX}{name}: TLS listeners are not in this version; leave it empty")
@@ -99,6 +129,8 @@ def describe(config: Config) -> list[tuple[str, str]]:
 
 def _take(environ: MutableMapping[str, str]) -> dict[str, str]:
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
+    for name, aliases in ALIASES.items():
+        _adopt(name, {alias: environ.pop(alias) for alias in aliases if alias in environ}, given)
     for name in SECRETS:
         environ.pop(PREFIX + name, None)
         file = given.pop(f"{name}_FILE", None)
@@ -108,6 +140,16 @@ def _take(environ: MutableMapping[str, str]) -> dict[str, str]:
             raise SettingError(f"{PREFIX}{name}: set it or {PREFIX}{name}_FILE, not both")
         given[name] = _read_file(f"{name}_FILE", file)
     return given
+
+
+def _adopt(name: str, old: dict[str, str], given: dict[str, str]) -> None:
+    """Take a secret under its old names; where several names say different things there is no telling which one counts."""
+    known = {value for value in (given.get(name), *old.values()) if value is not None}
+    if len(known) > 1 or (old and f"{name}_FILE" in given):
+        names = ", ".join([PREFIX + name, *old])
+        raise SettingError(f"{PREFIX}{name}: {names} are set and differ; keep one of them")
+    if old:
+        given[name] = next(iter(old.values()))
 
 
 def _read_file(name: str, path: str) -> str:
@@ -127,15 +169,22 @@ def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:
 
 
 _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
-    "HTTP": ("http", settings.addresses),
-    "COAP": ("coap", settings.addresses),
-    "MQTT": ("mqtt", settings.addresses),
+    "HTTP": ("http", settings.addresses(SPOKEN)),
+    "COAP": ("coap", settings.addresses(SPOKEN)),
+    "MQTT": ("mqtt", settings.addresses(SPOKEN)),
     "DATA": ("data", Path),
     "DATABASE": ("database", settings.database),
     "DATABASE_QUEUE": ("database_queue", settings.count(1)),
     "ADMIN_TOKEN": ("admin_token", settings.admin_token),
     "MASTER_KEY": ("master_key", settings.master_key),
     "DIALECTS": ("dialects", settings.some_of(DIALECTS)),
+    "MAINFLUX_FLAVOUR": ("mainflux_flavour", settings.one_of(FLAVOURS["mainflux"])),
+    "MAGISTRALA_FLAVOUR": ("magistrala_flavour", settings.one_of(FLAVOURS["magistrala"])),
+    "BOOTSTRAP_ENCRYPT_KEY": ("bootstrap_encrypt_key", settings.optional_secret),
+    "BOOTSTRAP_KEY_FORMAT": ("bootstrap_key_format", settings.one_of(KEY_FORMATS)),
+    "BOOTSTRAP_DOCUMENTED_CODES": ("bootstrap_documented_codes", settings.reader(bool)),
+    "PROVISION_LAYOUT": ("provision_layout", layout.read),
+    "PROVISION_API_KEY": ("provision_api_key", settings.optional_secret),
     "DEVICE_LIMIT": ("device_limit", settings.count(0)),
     "EVENTS_KEEP": ("events_keep", settings.count(1)),
     "DRAIN_SECONDS": ("drain_seconds", settings.number(0)),
@@ -175,6 +224,8 @@ def _warnings(given: Mapping[str, str], values: Mapping[str, Any]) -> tuple[str,
         for address in values.get(name.lower(), ())
         if not _is_loopback(address.host)
     ]
+    if bootstrap_key.is_published(values.get("bootstrap_encrypt_key")):
+        warnings.append(f"{PREFIX}BOOTSTRAP_ENCRYPT_KEY: this key is printed in public documents; take one of your own")
     if values["database"] == "memory:":
         warnings.append(f"{PREFIX}DATABASE: memory: forgets every device when the gateway stops")
     return tuple(warnings)
@@ -188,6 +239,8 @@ def _shown(value: Any) -> str:
     match value:
         case Secret():
             return "(set)"
+        case Layout():
+            return f"{len(value.clients)} clients, {len(value.channels)} channels"
         case None:
             return "(not set)"
         case Rate():

@@ -17,28 +17,39 @@ ADMIN_TOKEN_CHARACTERS: Final = 20
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where to listen."""
+    """Where to listen, and what is spoken there; no dialects: all of them."""
 
     host: str
     port: int
+    dialects: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{place}={'+'.join(self.dialects)}" if self.dialects else place
 
 
-def addresses(text: str) -> tuple[Address, ...]:
-    """Read `HOST:PORT`, several separated by commas; empty turns the protocol off."""
-    return tuple(_address(part.strip()) for part in text.split(",") if part.strip())
+def addresses(known: tuple[str, ...]) -> Callable[[str], tuple[Address, ...]]:
+    """Return a reader of addresses, several separated by commas; empty turns the protocol off.
+
+    Each is `HOST:PORT` or `HOST:PORT=DIALECTS`, with known dialects separated by `+`.
+    """
+
+    def read(text: str) -> tuple[Address, ...]:
+        return tuple(_address(part.strip(), known) for part in text.split(",") if part.strip())
+
+    return read
 
 
-def _address(text: str) -> Address:
-    if "=" in text:
-        raise ValueError("names dialects for one address, which is not in this version; write HOST:PORT alone")
-    host, _, port = text.rpartition(":")
+def _address(text: str, known: tuple[str, ...]) -> Address:
+    place, equals, words = text.partition("=")
+    host, _, port = place.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise ValueError("is no address; write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080")
-    return Address(host, int(port))
+    dialects = tuple(word.strip() for word in words.split("+")) if equals else ()
+    if any(word not in known for word in dialects):
+        raise ValueError(f"names an unknown dialect; after HOST:PORT= write some of {', '.join(known)}, with + between")
+    return Address(host, int(port), dialects)
 
 
 def database(text: str) -> str:
@@ -120,6 +131,11 @@ def master_key(text: str) -> Secret:
     """Read a master key and keep it as it was written."""
     parse_master_key(text)
     return Secret(text)
+
+
+def optional_secret(text: str) -> Secret | None:
+    """Read a secret; empty is none."""
+    return Secret(text) if text else None
 
 
 def parse_master_key(text: str) -> bytes:

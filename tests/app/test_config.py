@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from adapters import bootstrap_key
 from adapters.config import SettingError, describe, from_environment
 from adapters.settings import Address
 from core.limits import Rate
+from core.model import Secret
 
 
 def test_defaults_listen_on_loopback_and_keep_everything_in_data():
@@ -56,7 +58,12 @@ def test_every_kind_of_setting_is_read():
     [
         ("HTTP", "8080", "write HOST:PORT"),
         ("HTTP", "127.0.0.1:99999", "write HOST:PORT"),
-        ("HTTP", "127.0.0.1:80=mainflux", "not in this version"),
+        ("HTTP", "127.0.0.1:80=azure", "names an unknown dialect"),
+        ("HTTP", "127.0.0.1:80=", "names an unknown dialect"),
+        ("COAP", "127.0.0.1:80=mainflux:mf-cooked", "mainflux:mf-raw"),
+        ("MAINFLUX_FLAVOUR", "mg-client", "mf-thing, mf-raw, mg-thing"),
+        ("BOOTSTRAP_KEY_FORMAT", "base64", "raw, hex"),
+        ("PROVISION_LAYOUT", "/nonexistent", "cannot be read"),
         ("HTTPS", "127.0.0.1:8443", "TLS listeners are not in this version"),
         ("DATABASE", "postgresql://x/y", "PostgreSQL is not in this version"),
         ("DATABASE", "mysql:x", "use sqlite:PATH or memory:"),
@@ -129,7 +136,70 @@ def test_describe_names_every_bound():
     shown = dict(describe(from_environment({"FIRSTLIGHT_MQTT": "", "FIRSTLIGHT_LIMIT_SOURCE": "0"})))
     assert shown["FIRSTLIGHT_MQTT"] == "(off)"
     assert shown["FIRSTLIGHT_LIMIT_SOURCE"] == "0 (no limit)"
-    assert shown["FIRSTLIGHT_HTTP_MAX_BODY_BYTES"] == "1048576"
+    assert shown["FIRSTLIGHT_HTTP_MAX_BODY_BYTES"] == "4194304"
     assert shown["FIRSTLIGHT_COAP_REQUIRE_ECHO"] == "false"
     assert shown["FIRSTLIGHT_REQUESTS_RETRY_SECONDS"] == "1-5"
     assert shown["FIRSTLIGHT_MASTER_KEY"] == "(not set)"
+
+
+def test_an_address_may_say_what_it_serves():
+    config = from_environment({"FIRSTLIGHT_HTTP": "127.0.0.1:80=operator+thingsboard, [::1]:8202=mainflux:mf-raw,127.0.0.1:81"})
+    assert [address.dialects for address in config.http] == [("operator", "thingsboard"), ("mainflux:mf-raw",), ()]
+    assert [str(address) for address in config.http] == [
+        "127.0.0.1:80=operator+thingsboard",
+        "[::1]:8202=mainflux:mf-raw",
+        "127.0.0.1:81",
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["FIRSTLIGHT", "MF", "MG", "SMQ"])
+def test_secrets_of_bootstrap_are_known_by_their_old_names(prefix):
+    environ = {f"{prefix}_BOOTSTRAP_ENCRYPT_KEY": "k" * 24, f"{prefix}_PROVISION_API_KEY": "t" * 20}
+    config = from_environment(environ)
+    assert config.bootstrap_encrypt_key == Secret("k" * 24)
+    assert config.provision_api_key == Secret("t" * 20)
+    assert environ == {}
+    assert config.warnings == ()
+    assert ("FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY", "(set)") in describe(config)
+
+
+def test_a_secret_under_two_names_must_be_the_same():
+    same = {"MF_BOOTSTRAP_ENCRYPT_KEY": "k" * 16, "MG_BOOTSTRAP_ENCRYPT_KEY": "k" * 16}
+    assert from_environment(same).bootstrap_encrypt_key == Secret("k" * 16)
+    with pytest.raises(SettingError, match="differ; keep one"):
+        from_environment({"MF_BOOTSTRAP_ENCRYPT_KEY": "k" * 16, "FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY": "l" * 16})
+    with pytest.raises(SettingError, match="keep one"):
+        from_environment({"MF_BOOTSTRAP_ENCRYPT_KEY": "k" * 16, "FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY_FILE": "/x"})
+
+
+@pytest.mark.parametrize(
+    ("key", "key_format", "says"),
+    [
+        ("k" * 50, "raw", "50 bytes, read as raw"),
+        ("0" * 20, "hex", "10 bytes, read as hex"),
+        ("123", "hex", "not hex"),
+        ("key" * 12, "hex", "not hex"),
+    ],
+)
+def test_a_bootstrap_key_that_aes_does_not_take_stops_the_start(key, key_format, says):
+    with pytest.raises(SettingError) as error:
+        from_environment({"FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY": key, "FIRSTLIGHT_BOOTSTRAP_KEY_FORMAT": key_format})
+    assert says in str(error.value)
+    assert str(error.value).startswith("FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY: ")
+    assert key not in str(error.value)
+
+
+@pytest.mark.parametrize(("key_format", "size"), [("raw", 32), ("hex", 16)])
+def test_the_published_key_works_as_text_and_as_hex_and_is_warned_of(key_format, size):
+    config = from_environment(
+        {"MF_BOOTSTRAP_ENCRYPT_KEY": bootstrap_key.PUBLISHED.reveal(), "FIRSTLIGHT_BOOTSTRAP_KEY_FORMAT": key_format}
+    )
+    key = bootstrap_key.parse(config.bootstrap_encrypt_key, config.bootstrap_key_format)
+    assert key is not None
+    assert len(key) == size
+    assert "printed in public documents" in config.warnings[0]
+
+
+def test_an_empty_bootstrap_key_switches_secure_bootstrap_off():
+    config = from_environment({"FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY": ""})
+    assert bootstrap_key.parse(config.bootstrap_encrypt_key, "raw") is None

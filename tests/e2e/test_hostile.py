@@ -43,7 +43,7 @@ OVER_HTTP = (
     Bad("DELETE", f"{KNOWN}/telemetry", b"", f"405 {ERROR}", "request.method"),
     Bad("PATCH", PROVISION, odd(), f"405 {ERROR}", "request.method"),
     Bad("POST", f"{PROVISION}/{'x' * 3_000}", b"{}", f"413 {ERROR}", "http.path_bytes"),
-    Bad("POST", PROVISION, b" " * 1_048_577, f"413 {ERROR}", "http.body_bytes"),
+    Bad("POST", PROVISION, b" " * 4_194_305, f"413 {ERROR}", "http.body_bytes"),
     Bad("POST", f"{KNOWN}/telemetry", b"21.5 degrees", f"400 {ERROR}", "body.unparsed"),
     Bad("POST", f"{KNOWN}/attributes", b"", f"400 {ERROR}", "body.unparsed"),
     Bad("POST", f"{UNKNOWN}/telemetry", b"{}", "401", "login.token"),

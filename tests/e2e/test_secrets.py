@@ -13,6 +13,7 @@ from adapters.config import describe, from_environment
 from tests.e2e.gateways import environment
 from tests.e2e.operator_api import Operator
 from tests.e2e.process import Served, files_in
+from tests.e2e.secret_configurations import ENCRYPT_KEY, configure
 from tests.protocols.scenario_clients import PROVISION, Aiocoap, Aiohttp, Client, Login, PathClient
 from tests.protocols.scenario_mqtt_clients import Paho
 from tests.protocols.world import Known
@@ -25,14 +26,14 @@ FACTORY = Known("factory-key-000000000", "marked-factory-secret")
 PATHS: tuple[PathClient, ...] = (Aiohttp(), Aiocoap())
 MQTT: tuple[Client, ...] = (Paho("mqttv311", username="provision"), Paho("mqttv5", client_id="provision"))
 EVERYBODY: tuple[Client, ...] = (*PATHS, *MQTT)
-SETTINGS = {"ADMIN_TOKEN": ADMIN_TOKEN, "MASTER_KEY": MASTER_KEY}
+SETTINGS = {"ADMIN_TOKEN": ADMIN_TOKEN, "MASTER_KEY": MASTER_KEY, "BOOTSTRAP_ENCRYPT_KEY": ENCRYPT_KEY}
 
 
 class Marks:
     """Every secret that was used, in all the ways it could be written down."""
 
     def __init__(self) -> None:
-        self._texts = {MASTER_KEY, ADMIN_TOKEN, METERS.secret, SAME.secret, FACTORY.secret}
+        self._texts = {MASTER_KEY, ADMIN_TOKEN, ENCRYPT_KEY, METERS.secret, SAME.secret, FACTORY.secret}
 
     def add(self, text: str) -> str:
         """Remember a secret, and return it to be used."""
@@ -64,9 +65,12 @@ async def test_no_secret_is_found_anywhere(tmp_path: Path, form: str) -> None:
             await log_in(served.listening, marks)
             await stumble(served.listening, marks)
             await stray(served.listening, marks)
+            await configure(operator, served.listening, marks.add)
             shown = [await operator.ask("GET", path) for path in ("/metrics", "/openapi.json", "/v1/profiles", "/v1/devices")]
             shown += [await operator.ask("GET", f"/v1/events?limit=1000&newest={newest}") for newest in ("true", "false")]
-            shown += [await operator.ask("GET", path) for path in ("/v1/tokens", "/v1/devices:export")]
+            shown += [
+                await operator.ask("GET", path) for path in ("/v1/tokens", "/v1/devices:export", "/v1/configs", "/health")
+            ]
             for answer in shown:
                 assert answer.status == 200
                 assert marks.found_in(answer.body) == []

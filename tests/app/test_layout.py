@@ -1,0 +1,85 @@
+"""The layout of the provision service, as it is read from TOML."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters import layout
+from adapters.config import SettingError, describe, from_environment
+from core.operate.configuring import LayoutPart
+
+LAYOUT = """
+file = "config.toml"
+
+[bootstrap]
+  autowhite_list = false
+  provision = true
+  x509_provision = false
+
+  [bootstrap.content]
+    [bootstrap.content.agent]
+      log_level = "info"
+
+[[things]]
+  name = "thing"
+  [things.metadata]
+    external_id = "xxxxxx"
+
+[[channels]]
+  name = "control-channel"
+  [channels.metadata]
+    type = "control"
+
+[[channels]]
+  name = "data-channel"
+  [channels.metadata]
+    type = "data"
+"""
+
+
+def test_a_file_of_the_original_service_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "layout.toml"
+    file.write_text(LAYOUT)
+    config = from_environment({"FIRSTLIGHT_PROVISION_LAYOUT": str(file)})
+    found = config.provision_layout
+    assert found is not None
+    assert found.clients == (LayoutPart(name="thing", metadata={"external_id": "xxxxxx"}),)
+    assert [(part.name, part.metadata) for part in found.channels] == [
+        ("control-channel", {"type": "control"}),
+        ("data-channel", {"type": "data"}),
+    ]
+    assert (found.content, found.provision, found.activate) == ('{"agent":{"log_level":"info"}}', True, False)
+    assert ("FIRSTLIGHT_PROVISION_LAYOUT", "1 clients, 2 channels") in describe(config)
+
+
+def test_clients_are_the_newer_word_and_everything_else_has_a_default(tmp_path: Path) -> None:
+    file = tmp_path / "layout.toml"
+    file.write_text('[[clients]]\nname = "c"\n[[channels]]\nname = "d"\n')
+    found = layout.read(str(file))
+    assert (found.clients, found.content, found.provision, found.activate) == ((LayoutPart(name="c"),), "", True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LAYOUT.replace("x509_provision = false", "x509_provision = true"), "set it to false"),
+        (LAYOUT.replace("[[things]]", "[[nothing]]").replace("[things.", "[nothing."), "no clients or no channels"),
+        (LAYOUT + '\n[[clients]]\n[clients.metadata]\nexternal_id = ""\n', "more than one client"),
+        ("[[things", "is not TOML"),
+        ('things = "x"', "is no layout"),
+    ],
+)
+def test_a_layout_that_cannot_work_stops_the_start(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "layout.toml"
+    file.write_text(text)
+    with pytest.raises(SettingError) as error:
+        from_environment({"FIRSTLIGHT_PROVISION_LAYOUT": str(file)})
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "layout.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="is not TOML"):
+        layout.read(str(file))
