@@ -119,14 +119,12 @@ class HttpServer:
             raise Refusal(Reason.MALFORMED, "the body did not arrive in time", check="http.body_seconds") from error
 
     async def _read_body(self, request: web.BaseRequest, large: "_Large") -> bytes:
-        body = bytearray(await request.content.readany())
+        body = bytearray()
         while not request.content.at_eof():
-            if len(body) > self._config.max_body_bytes:
-                break
-            self._reserve(large, len(body))
             body += await request.content.readany()
-        if len(body) > self._config.max_body_bytes:
-            raise self._too_large()
+            if len(body) > self._config.max_body_bytes:
+                raise self._too_large()
+            self._reserve(large, len(body))
         return bytes(body)
 
     def _reserve(self, large: "_Large", size: int) -> None:
