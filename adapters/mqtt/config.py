@@ -8,6 +8,8 @@ _RANGES = (
     ("turn_packets", 1, 10_000),
     ("write_buffer_bytes", 1_024, 1_073_741_823),
     ("backlog", 1, 65_535),
+    ("watches", 0, 1_000),
+    ("pushes", 1, 10_000),
 )
 
 
@@ -22,8 +24,9 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     kernel holds up to twice as many), and how long the last bytes of a connection may take. `queue_bytes` may wait behind a
     request before reading stops, and `turn_packets` are handled before other connections get their turn. `receive_maximum` is
     announced to version 5, and is how many QoS 2 packets are remembered for versions 3. `subscriptions` are kept by one
-    connection; `filters_per_packet` and `user_properties` may be in one packet. A source is an IPv4 address or an IPv6 network
-    of 64 bits.
+    connection; `filters_per_packet` and `user_properties` may be in one packet. Of the answers of one connection, `watches` are
+    watched, so that the client is sent what changes; of all connections together, `pushes` of these are evaluated at a time. A
+    source is an IPv4 address or an IPv6 network of 64 bits.
     """
 
     max_packet_bytes: int = 65_536
@@ -39,6 +42,8 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     queue_bytes: int = 65_536
     turn_packets: int = 16
     subscriptions: int = 32
+    watches: int = 4
+    pushes: int = 16
     filters_per_packet: int = 64
     user_properties: int = 32
     receive_maximum: int = 16

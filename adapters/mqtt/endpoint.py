@@ -4,11 +4,10 @@ import asyncio
 
 import msgspec
 
-from adapters.exchange import Carrier, Guest, Peer
+from adapters.exchange import Carrier, Exchange, Guest, Peer
 from adapters.mqtt import connack, encode
 from adapters.mqtt.admission import source_of
 from adapters.mqtt.deadlines import NEVER, SILENCE_FACTOR, Expiry, after
-from adapters.mqtt.line import Line
 from adapters.mqtt.packets import (
     Connect,
     Disconnect,
@@ -24,6 +23,7 @@ from adapters.mqtt.packets import (
 )
 from adapters.mqtt.session import Session
 from adapters.mqtt.shared import Shared
+from adapters.mqtt.subscriber import Subscriber
 from adapters.mqtt.wire import Decoder
 from core.errors import Reason, Refusal
 from core.messages import Identity, MqttLogin
@@ -34,20 +34,28 @@ class TurnOver(msgspec.Struct, frozen=True):
     """Stands in for a packet when a connection has handled enough of them while others waited."""
 
 
-class Connection(Line):
+class Connection(Subscriber):
     """One client from accept to close.
 
     Packets are taken from the decoder one at a time. Those that need no waiting are answered at once; a login or a PUBLISH
-    starts a task, which goes on until it needs more bytes. So a connection has one task at most, and none while it is idle.
-    The task outlives a closed connection: what was received is handled, if only for nobody to hear.
+    starts a task, which goes on until it needs more bytes. So packets have one task at most, and none while it is idle. The
+    task outlives a closed connection: what was received is handled, if only for nobody to hear. Pushes have a task of their
+    own, so that no packet waits for them; they end with the connection.
     """
 
-    __slots__ = ("_admitted", "_decoder", "_draining", "_peer", "_session", "_shared", "_silence_seconds", "_source", "_task")
+    __slots__ = (
+        "_admitted",
+        "_decoder",
+        "_peer",
+        "_session",
+        "_silence_seconds",
+        "_source",
+        "_task",
+    )
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, exchange: Exchange) -> None:
         config = shared.config
-        super().__init__(config.write_stall_seconds)
-        self._shared = shared
+        super().__init__(shared, exchange)
         self._decoder = Decoder(
             config.max_packet_bytes,
             max_topic_bytes=config.max_topic_bytes,
@@ -60,7 +68,6 @@ class Connection(Line):
         self._task: asyncio.Task[None] | None = None
         self._silence_seconds = 0.0
         self._admitted = False
-        self._draining = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the connection or abort it."""
@@ -79,6 +86,7 @@ class Connection(Line):
     def connection_lost(self, error: Exception | None) -> None:
         """Handle what was received before the end, then leave."""
         super().connection_lost(error)
+        self.unwatch()
         try:
             self._go_on()
         finally:
@@ -93,15 +101,21 @@ class Connection(Line):
     def resumed(self) -> None:
         """Handle what waited for the client to read."""
         self._go_on()
+        self.push_on()
+
+    def pushed(self) -> None:
+        """Leave in order, where that waited for a push."""
+        self._settle()
 
     def shut_down(self) -> None:
         """Say goodbye as soon as no request is running."""
-        self._draining = True
+        self.drain()
         self._settle()
 
     def cut_off(self) -> None:
         """Close at once and wait for no answer; the exchange goes on with what it has begun."""
         self.abort()
+        self.unwatch()
         if self._task is not None:
             self._task.cancel()
             # A task that never got to run does not get to its end either.
@@ -142,7 +156,7 @@ class Connection(Line):
         """Handle packets until one must be waited for, and return that one; None: more bytes are needed."""
         try:
             for _ in range(self._shared.config.turn_packets):
-                if self.blocked or self.closing or self._draining:
+                if self.blocked or self.closing or self.draining:
                     return None
                 packet = next(self._decoder, None)
                 if packet is None or self._must_wait(packet):
@@ -173,9 +187,9 @@ class Connection(Line):
             case PingReq():
                 self.write(encode.PINGRESP)
             case Subscribe():
-                self._subscribe(packet, session)
+                self.subscribe(packet, session)
             case Unsubscribe():
-                self.write(session.unsubscribe(packet))
+                self.unsubscribe(packet, session)
             case PubRel():
                 self.write(session.release(packet))
             case Disconnect():
@@ -183,35 +197,32 @@ class Connection(Line):
             case _:
                 raise ProtocolError(ReasonCode.PROTOCOL_ERROR, "an answer to QoS 2, which is never sent")
 
-    def _subscribe(self, packet: Subscribe, session: Session) -> None:
-        granted = session.subscribe(packet, self._shared.exchange.may_subscribe, self._shared.config.subscriptions)
-        if granted.full:
-            self._bound("subscriptions")
-        self.write(granted.data)
-
     async def _publish(self, packet: Publish, session: Session) -> None:
         try:
             inbound = session.receive(packet, self._shared.config.receive_maximum)
         except ProtocolError as error:
             self._fail(error)
             return
-        answer = session.answer(packet, await self._shared.exchange.handle(inbound))
+        out = await self._exchange.handle(inbound)
+        answer = session.answer(packet, out)
         if answer.bound:
-            self._bound(answer.bound)
+            self.bound(answer.bound)
+        if answer.closing is None:
+            self.watch(inbound, out, session)
         self.write(answer.data)
         if answer.closing is not None:
             self._end(answer.closing)
-        elif answer.published and session.linger_seconds is not None:
-            self.deadlines.linger = self.loop.time() + session.linger_seconds
+        elif answer.published:
+            self.linger(session)
 
     def _connect(self, packet: Connect) -> bool:
         """Let a guest in; returns True for anyone else, who has to be asked about."""
         self.deadlines.connect = NEVER
         if not self._shared.admission.connect(self._source, self.loop.time()):
-            self._bound("connects_per_second")
+            self.bound("connects_per_second")
             self._refuse(packet, Reason.TOO_MANY)
             return False
-        guest = self._shared.exchange.guest(packet.username or "", packet.client_id)
+        guest = self._exchange.guest(packet.username or "", packet.client_id)
         if guest is None:
             return True
         self._accept(packet, guest=guest)
@@ -220,12 +231,12 @@ class Connection(Line):
     async def _login(self, packet: Connect) -> None:
         try:
             login = MqttLogin(packet.client_id, packet.username or "", _password(packet.password))
-            identity = await self._shared.exchange.login(login, Carrier.MQTT, self._peer)
+            identity = await self._exchange.login(login, Carrier.MQTT, self._peer)
         except Refusal as refusal:
             self._refuse(packet, refusal.reason, refusal.detail)
         except UnicodeDecodeError:
             # No credential is kept that is not text, so none can match.
-            self._bound("password_encoding")
+            self.bound("password_encoding")
             self._refuse(packet, Reason.UNAUTHENTICATED)
         else:
             self._accept(packet, identity=identity)
@@ -243,7 +254,7 @@ class Connection(Line):
 
     def _fail(self, error: ProtocolError) -> None:
         """Close on a stream that breaks the protocol, and tell the client why where its version has words for it."""
-        self._bound(error.bound or "malformed")
+        self.bound(error.bound or "malformed")
         if self._session is None:
             self.write(connack.broken(error.reason_code, self._decoder.version))
         self._end(error.reason_code)
@@ -254,6 +265,7 @@ class Connection(Line):
             return
         if reason_code is not None and self._session is not None and self._decoder.version == 5:
             self.write(encode.disconnect(reason_code))
+        self.unwatch()
         self.close()
 
     def _settle(self) -> None:
@@ -261,14 +273,17 @@ class Connection(Line):
         if self._task is not None:
             if self._decoder.pending > self._shared.config.queue_bytes:
                 self.read(False)
+        elif self.pushing and (self.lost or self.draining):
+            pass  # `pushed` comes back here
         elif self.lost:
             self._leave()
-        elif self._draining:
+        elif self.draining:
             self._end(ReasonCode.SERVER_SHUTTING_DOWN)
         elif not self.closing:
             self._wait_for_bytes()
 
     def _leave(self) -> None:
+        self._pushes = None  # which knows this connection: nobody else can, so nothing is left to collect
         if self._admitted:
             self._admitted = False
             self._shared.leave(self, self._source)
@@ -280,9 +295,6 @@ class Connection(Line):
                 self.deadlines.packet = after(self.loop.time(), self._shared.config.packet_seconds)
         self.arm()
 
-    def _bound(self, name: str) -> None:
-        self._shared.meter.bound(f"mqtt.{name}")
-
     def _heard(self) -> None:
         """Take note of a whole packet; bytes alone do not keep a connection alive."""
         if not self.closing:
@@ -292,7 +304,7 @@ class Connection(Line):
     def expired(self, expiry: Expiry) -> None:
         """Close on what took too long; while a client waits for us or is not read, its own time stands still."""
         if expiry is Expiry.STALL:
-            self._bound(expiry.value)
+            self.bound(expiry.value)
             self.abort()
         elif self._task is not None or self.blocked:
             self._heard()
@@ -300,7 +312,7 @@ class Connection(Line):
         elif expiry is Expiry.LINGER:
             self._end(ReasonCode.SUCCESS)
         else:
-            self._bound(expiry.value)
+            self.bound(expiry.value)
             self._end(ReasonCode.KEEP_ALIVE_TIMEOUT)
 
 

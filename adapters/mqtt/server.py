@@ -14,20 +14,27 @@ _ABORT_SECONDS = 1.0  # for the event loop to call back about connections that w
 
 
 class MqttServer:
-    """Serves MQTT 3.1, 3.1.1 and 5 on any number of addresses, with the bounds counted over all of them."""
+    """Serves MQTT 3.1, 3.1.1 and 5 on any number of addresses, with the bounds counted over all of them.
+
+    What comes in is for `exchange`, unless its address has an exchange of its own.
+    """
 
     def __init__(self, exchange: Exchange, meter: Meter, config: MqttConfig) -> None:
-        self._shared = Shared(exchange, meter, config)
+        self._exchange = exchange
+        self._shared = Shared(meter, config)
         self._listeners: list[asyncio.Server] = []
 
-    async def start(self, host: str, port: int, *, ssl: tls.SSLContext | None = None) -> tuple[str, int]:
-        """Listen, over TLS with a context, and return the address; port 0 takes a free one.
+    async def start(
+        self, host: str, port: int, *, exchange: Exchange | None = None, ssl: tls.SSLContext | None = None
+    ) -> tuple[str, int]:
+        """Listen for an exchange, over TLS with a context, and return the address; port 0 takes a free one.
 
         Raises `OSError` where the address is in use or not ours.
         """
         config = self._shared.config
+        responsible = self._exchange if exchange is None else exchange
         listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._shared),
+            lambda: Connection(self._shared, responsible),
             host,
             port,
             ssl=ssl,

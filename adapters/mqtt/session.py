@@ -10,9 +10,11 @@ from adapters.mqtt import encode
 from adapters.mqtt.packets import Connect, ProtocolError, Publish, PubRel, ReasonCode, Subscribe, Unsubscribe
 from adapters.mqtt.topics import matches
 from adapters.mqtt.translate import STATUS
+from adapters.topics import covers
 from core.messages import Identity
 
 _LAST_PACKET_ID = 65_535
+_ASKED, _ANSWERED = "/request", "/response"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -28,10 +30,21 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Granted(msgspec.Struct, frozen=True, gc=False):
-    """What goes back for a SUBSCRIBE; `full` tells that the limit on subscriptions refused some of it."""
+    """What goes back for a SUBSCRIBE, and the filters it grants.
+
+    `full` tells that the limit on subscriptions refused some of it.
+    """
 
     data: bytes
+    filters: tuple[str, ...]
     full: bool
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A PUBLISH on its way to the client, empty where the limit `bound` kept it back."""
+
+    data: bytes
+    bound: str = ""
 
 
 class Session:
@@ -91,17 +104,29 @@ class Session:
                 detail = "too many QoS 2 messages wait for their release"
                 raise ProtocolError(ReasonCode.RECEIVE_MAXIMUM_EXCEEDED, detail, bound="receive_maximum")
             self._received |= {packet.packet_id}
-        return self._inbound(packet)
+        properties = packet.properties
+        return self._inbound(packet.topic, packet.payload, _headers(properties.user), properties.content_type)
 
-    def _inbound(self, packet: Publish) -> Inbound:
+    def implied(self, topic_filter: str) -> Inbound | None:
+        """Return the request that a device makes by subscribing to its answers alone: empty, where they are published.
+
+        None where a filter is no such topic. A guest has proved nothing that could stand for its request.
+        """
+        if self._identity is None or not topic_filter.endswith(_ANSWERED) or "+" in topic_filter:
+            return None
+        return self._inbound(topic_filter.removesuffix(_ANSWERED) + _ASKED)
+
+    def _inbound(
+        self, topic: str, body: bytes = b"", headers: Mapping[str, str] = NOTHING, content_type: str | None = None
+    ) -> Inbound:
         return Inbound(
             carrier=Carrier.MQTT,
             method="PUBLISH",
-            path=packet.topic,
+            path=topic,
             peer=self._peer,
-            headers=_headers(packet.properties.user),
-            content_type=packet.properties.content_type,
-            body=packet.payload,
+            headers=headers,
+            content_type=content_type,
+            body=body,
             identity=self._identity,
             guest="" if self._guest is None else self._guest.name,
             form=self._form,
@@ -119,10 +144,11 @@ class Session:
         if out.topic is None:
             return Answer(data, closing, published=False)
         message = self._message(out.topic, out.body, packet.properties.correlation, out.content_type)
-        if self._maximum_packet_bytes and len(message) > self._maximum_packet_bytes:
-            # It must not be sent (OASIS MQTT 5.0, section 3.1.2.11.4).
-            return Answer(data, closing, published=False, bound="client_packet_bytes")
-        return Answer(data + message, closing, published=True)
+        return Answer(data + message.data, closing, published=not message.bound, bound=message.bound)
+
+    def push(self, topic: str, out: Outbound) -> Message:
+        """Publish an answer that changed. It belongs to no message of the client, so nothing of one is repeated."""
+        return self._message(topic, out.body, None, out.content_type)
 
     def _acknowledge(self, packet: Publish, reason_code: ReasonCode) -> bytes:
         if packet.qos == 0:
@@ -131,13 +157,23 @@ class Session:
             return encode.puback(self._version, packet.packet_id, reason_code)
         return encode.pubrec(self._version, packet.packet_id)
 
-    def _message(self, topic: str, payload: bytes, correlation: bytes | None, content_type: str | None) -> bytes:
+    def _message(self, topic: str, payload: bytes, correlation: bytes | None, content_type: str | None) -> Message:
         packet_id = 0
         # Beyond what a client takes unacknowledged, an answer still goes out, at QoS 0: waiting would lose it.
         if self._granted_qos(topic) and self._unacknowledged < self._receive_maximum:
-            packet_id = self._last_packet_id = self._last_packet_id % _LAST_PACKET_ID + 1
+            packet_id = self._last_packet_id % _LAST_PACKET_ID + 1
+        data = encode.publish(self._version, topic, payload, packet_id, correlation, content_type)
+        if self._maximum_packet_bytes and len(data) > self._maximum_packet_bytes:
+            # It must not be sent (OASIS MQTT 5.0, section 3.1.2.11.4).
+            return Message(b"", "client_packet_bytes")
+        if packet_id:
+            self._last_packet_id = packet_id
             self._unacknowledged += 1
-        return encode.publish(self._version, topic, payload, packet_id, correlation, content_type)
+        return Message(data)
+
+    def subscribed(self, topic: str) -> bool:
+        """Tell whether the client subscribed to a topic."""
+        return topic in self._subscriptions or any(matches(wanted, topic) for wanted in self._subscriptions)
 
     def _granted_qos(self, topic: str) -> int:
         """Return the highest QoS granted for a topic; 1 without a subscription, since the answer goes out all the same."""
@@ -147,18 +183,28 @@ class Session:
         return max((qos for wanted, qos in self._subscriptions.items() if matches(wanted, topic)), default=1)
 
     def subscribe(self, packet: Subscribe, may_subscribe: Callable[[str], bool], limit: int) -> Granted:
-        """Grant or refuse each filter: a guest exactly its own, a device what `may_subscribe` says, `limit` in all."""
+        """Grant or refuse each filter: a guest what its patterns cover, a device what `may_subscribe` says, `limit` in all."""
         codes = [self._grant(wanted.topic_filter, min(wanted.qos, 1), may_subscribe, limit) for wanted in packet.subscriptions]
-        return Granted(encode.suback(self._version, packet.packet_id, codes), ReasonCode.QUOTA_EXCEEDED in codes)
+        granted = (
+            wanted.topic_filter
+            for wanted, code in zip(packet.subscriptions, codes, strict=True)
+            if code < ReasonCode.UNSPECIFIED_ERROR
+        )
+        data = encode.suback(self._version, packet.packet_id, codes)
+        return Granted(data, tuple(granted), ReasonCode.QUOTA_EXCEEDED in codes)
 
     def _grant(self, topic_filter: str, qos: int, may_subscribe: Callable[[str], bool], limit: int) -> int:
-        allowed = may_subscribe(topic_filter) if self._guest is None else topic_filter in self._guest.subscriptions
-        if not allowed:
+        if not self._may_subscribe(topic_filter, may_subscribe):
             return ReasonCode.TOPIC_FILTER_INVALID
         if topic_filter not in self._subscriptions and len(self._subscriptions) >= limit:
             return ReasonCode.QUOTA_EXCEEDED
         self._subscriptions[topic_filter] = qos
         return qos
+
+    def _may_subscribe(self, topic_filter: str, may_subscribe: Callable[[str], bool]) -> bool:
+        if self._guest is None:
+            return may_subscribe(topic_filter)
+        return any(covers(pattern, topic_filter) for pattern in self._guest.subscriptions)
 
     def unsubscribe(self, packet: Unsubscribe) -> bytes:
         """Give up filters; one that was never subscribed is answered, not punished."""

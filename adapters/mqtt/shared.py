@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from adapters.exchange import Exchange, Meter
+from adapters.exchange import Meter
 from adapters.mqtt import encode
 from adapters.mqtt.admission import Admission
 from adapters.mqtt.config import MqttConfig
@@ -22,15 +22,15 @@ class Open(Protocol):
 
 
 class Shared:
-    """The exchange and meter, the bounds and who counts against them, and the connections that are open."""
+    """The meter, the bounds and who counts against them, and the connections that are open."""
 
-    def __init__(self, exchange: Exchange, meter: Meter, config: MqttConfig) -> None:
-        self.exchange = exchange
+    def __init__(self, meter: Meter, config: MqttConfig) -> None:
         self.meter = meter
         self.config = config
         self.admission = Admission(config)
         self.open: set[Open] = set()
         self.emptied = asyncio.Event()
+        self.turns = asyncio.Semaphore(config.pushes)
         self.announcement = encode.Announcement(
             receive_maximum=config.receive_maximum, maximum_packet_bytes=config.max_packet_bytes
         )

@@ -26,7 +26,7 @@ EVERY_LOOP = ("asyncio", "uvloop")
 class Rules:
     """An exchange: answers on the guest's topic, acknowledges a device, and refuses by name."""
 
-    def __init__(self, linger_seconds: float = 60.0) -> None:
+    def __init__(self, linger_seconds: float | None = 60.0) -> None:
         self.guest_rule = Guest(name="join", login=GUEST_LOGIN, subscriptions=(RESPONSE,), linger_seconds=linger_seconds)
         self.handled: list[Inbound] = []
         self.finished: list[Inbound] = []
@@ -82,6 +82,9 @@ class Rules:
 
     def may_subscribe(self, topic_filter: str) -> bool:
         return any(covers(pattern, topic_filter) for pattern in ("own/answer/+", "own/news", "many/#"))
+
+    def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
+        raise AssertionError("nothing here changes")
 
 
 class Counts:
@@ -161,9 +164,11 @@ async def _make(rules: Rules, meter: Counts, config: MqttConfig) -> MqttServer:
 
 
 @contextlib.contextmanager
-def gateway(loop: str = "asyncio", *, linger_seconds: float = 60.0, **bounds: Any) -> Iterator[Gateway]:
-    """Run a server with some bounds of its own."""
-    running = Gateway(loop, MqttConfig(**bounds), Rules(linger_seconds))
+def gateway(
+    loop: str = "asyncio", *, rules: Rules | None = None, linger_seconds: float | None = 60.0, **bounds: Any
+) -> Iterator[Gateway]:
+    """Run a server with some bounds, and perhaps rules, of its own."""
+    running = Gateway(loop, MqttConfig(**bounds), rules or Rules(linger_seconds))
     try:
         yield running
     finally:

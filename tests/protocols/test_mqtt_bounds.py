@@ -272,6 +272,18 @@ def test_closing_does_not_wait_for_a_client_that_does_not_read(loop: str) -> Non
             assert found.meter.levels == {"mqtt.connections": 0}
 
 
+@pytest.mark.parametrize("loop", EVERY_LOOP)
+def test_closing_does_not_wait_for_a_client_that_said_goodbye_and_does_not_read(loop: str) -> None:
+    with gateway(loop, write_buffer_bytes=10_000_000) as found:
+        found.rules.answer_body = bytes(60_000)
+        with found.client(receive_buffer=4_096).connect(username=GUEST_LOGIN) as client:
+            client.send(publish_packet(REQUEST, b"") * 100 + b"\xe0\x00")
+            while not found.call(lambda: [connection for connection in found.server._shared.open if connection.closing]):
+                time.sleep(0.01)
+            found.run(found.server.close(SHORT))
+            assert found.meter.levels == {"mqtt.connections": 0}
+
+
 def test_reading_stops_behind_a_request_that_runs() -> None:
     with gateway(queue_bytes=1_000) as found, found.guest() as client:
         client.send(publish_packet(REQUEST, b"wait", qos=1))
@@ -335,7 +347,8 @@ def closed_at_once(client: RawClient) -> bool:
 @pytest.mark.parametrize("loop", EVERY_LOOP)
 @pytest.mark.parametrize("bound", ["connections", "connections_per_source"])
 def test_no_more_connections_than_allowed(loop: str, bound: str) -> None:
-    with gateway(loop, **{bound: 2}) as found:
+    bounds: dict[str, Any] = {bound: 2}
+    with gateway(loop, **bounds) as found:
         one, two = found.guest(), found.guest()
         assert closed_at_once(found.client())
         assert found.meter.bounds == [f"mqtt.{bound}"]

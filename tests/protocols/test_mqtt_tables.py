@@ -60,7 +60,9 @@ def test_a_broken_connect_is_answered_where_its_version_has_words() -> None:
     assert connack.broken(ReasonCode.MALFORMED_PACKET, 5) == b"\x20\x03\x00\x81\x00"
 
 
-@pytest.mark.parametrize("name", ["max_packet_bytes", "receive_maximum", "turn_packets", "write_buffer_bytes", "backlog"])
+@pytest.mark.parametrize(
+    "name", ["max_packet_bytes", "receive_maximum", "turn_packets", "write_buffer_bytes", "backlog", "pushes", "watches"]
+)
 def test_a_bound_that_cannot_work_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be from"):
-        MqttConfig(**{name: 0})
+        MqttConfig(**{name: -1 if name == "watches" else 0})  # no watches at all is possible
