@@ -111,6 +111,7 @@ class HttpServer:
             raise self._too_large()
         self._reserve(large, request.content_length or 0)
         if request.content.is_eof() and request.content.total_bytes <= self._config.max_body_bytes:
+            self._reserve(large, request.content.total_bytes)
             return await request.content.read()  # all of it came with the headers: nothing to wait for
         try:
             async with asyncio.timeout(self._config.body_seconds):
