@@ -52,6 +52,18 @@ class Audit:
             detail=detail,
         )
 
+    def device_event(self, kind: EventKind, context: Context, device: Device, detail: str = "") -> Event:
+        """Make an event that tells of a device, to be committed with that."""
+        return self.event(
+            kind,
+            context,
+            tenant=device.tenant,
+            profile=device.profile,
+            device=device.id,
+            device_name=device.name,
+            detail=detail,
+        )
+
     async def refused(
         self,
         kind: EventKind,

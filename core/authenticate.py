@@ -98,14 +98,7 @@ class Authenticate(msgspec.Struct, frozen=True):
         if found.device.state is not DeviceState.PROVISIONED:
             return
         device = lifecycle.advance(found.device, DeviceState.CONNECTED, self.issuer.clock.now())
-        event = self.audit.event(
-            EventKind.DEVICE_CONNECTED,
-            context,
-            tenant=device.tenant,
-            profile=device.profile,
-            device=device.id,
-            device_name=device.name,
-        )
+        event = self.audit.device_event(EventKind.DEVICE_CONNECTED, context, device)
         try:
             await self.repository.commit(Changes(replace=(device,), events=(event,)))
         except Conflict:

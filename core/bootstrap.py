@@ -115,15 +115,8 @@ class Bootstrap(msgspec.Struct, frozen=True):
     async def _recorded(self, result: Bootstrapped, context: Context) -> bool:
         """Record that a device got its configuration, and its first time; False: something changed meanwhile, read again."""
         device = result.device
-        event = self.audit.event(
-            EventKind.BOOTSTRAP_SUCCEEDED,
-            context,
-            tenant=device.tenant,
-            profile=device.profile,
-            device=device.id,
-            device_name=device.name,
-            detail=f"version {result.config.version}",
-        )
+        told = f"version {result.config.version}"
+        event = self.audit.device_event(EventKind.BOOTSTRAP_SUCCEEDED, context, device, told)
         first: tuple[Device, ...] = ()
         if device.state is DeviceState.DEFINED:
             first = (lifecycle.advance(device, DeviceState.PROVISIONED, self.issuer.clock.now()),)

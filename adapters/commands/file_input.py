@@ -15,23 +15,24 @@ def read_given(argument: str, option: str, stdin: BinaryIO) -> str:
     Raises `UsageError` naming the option.
     """
     if argument == "-":
-        return _text(stdin, option)
+        return read_stream(stdin, option)
     return read_file(argument[1:], option) if argument.startswith("@") else argument
 
 
-def read_file(path: str, option: str) -> str:
+def read_file(path: str, option: str, most_bytes: int = MAX_BYTES) -> str:
     """Return the text of a file. Raises `UsageError` naming the option."""
     try:
         with Path(path).open("rb") as stream:
-            return _text(stream, option)
+            return read_stream(stream, option, most_bytes)
     except OSError as fault:
         raise UsageError(f"{option}: cannot read {path}: {fault.strerror}") from fault
 
 
-def _text(stream: BinaryIO, option: str) -> str:
-    content = stream.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise UsageError(f"{option}: longer than {MAX_BYTES:,} bytes")
+def read_stream(stream: BinaryIO, option: str, most_bytes: int = MAX_BYTES) -> str:
+    """Return the text that comes out of a stream to its end. Raises `UsageError` naming the option."""
+    content = stream.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise UsageError(f"{option}: longer than {most_bytes:,} bytes")
     try:
         return content.decode("utf-8")
     except ValueError as fault:

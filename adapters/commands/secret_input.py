@@ -4,10 +4,10 @@ import argparse
 import getpass
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 from adapters.commands.failure import UsageError
+from adapters.commands.file_input import read_file, read_stream
 
 _MAX_BYTES = 65536
 
@@ -63,21 +63,15 @@ def find_secret(args: argparse.Namespace, name: str, environ: Mapping[str, str],
 
 def read_text(path: str, option: str) -> str:
     """Return the text of a small file without the line end behind it. Raises `UsageError` naming the option."""
-    try:
-        with Path(path).open("rb") as stream:
-            return _text(stream, option)
-    except OSError as fault:
-        raise UsageError(f"{option}: cannot read {path}: {fault.strerror}") from fault
+    return _one_line(read_file(path, option, _MAX_BYTES), option)
 
 
 def _text(stream: BinaryIO, option: str) -> str:
-    content = stream.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise UsageError(f"{option}: longer than {_MAX_BYTES} bytes")
-    try:
-        text = content.decode("utf-8").rstrip("\r\n")
-    except ValueError as fault:
-        raise UsageError(f"{option}: not UTF-8 text") from fault
+    return _one_line(read_stream(stream, option, _MAX_BYTES), option)
+
+
+def _one_line(content: str, option: str) -> str:
+    text = content.rstrip("\r\n")
     if not text:
         raise UsageError(f"{option}: nothing in it")
     return text

@@ -70,12 +70,8 @@ class Channels(msgspec.Struct, frozen=True):
 
     async def delete(self, command: DeleteChannel, scope: Scope) -> Done:
         """Remove a channel from the registry and from every configuration. Raises `Refusal` NOT_FOUND or CONFLICT."""
-        try:
-            return await self.registry.settle(partial(self._delete, command, scope))
-        except Refusal as refusal:
-            if refusal.check == "channel.unknown" and command.missing_ok:
-                return Done()
-            raise
+        attempt = partial(self._delete, command, scope)
+        return await self.registry.remove(attempt, "channel.unknown", missing_ok=command.missing_ok)
 
     async def _change(self, command: ChangeChannel, scope: Scope) -> Channel:
         before = await self.show(ShowChannel(command.id), scope)

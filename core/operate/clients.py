@@ -91,12 +91,8 @@ class Clients(msgspec.Struct, frozen=True):
 
     async def delete(self, command: DeleteClient, scope: Scope) -> Done:
         """Remove a client. Raises `Refusal` NOT_FOUND or CONFLICT."""
-        try:
-            return await self.registry.settle(partial(self._delete, command, scope))
-        except Refusal as refusal:
-            if refusal.check == "client.unknown" and command.missing_ok:
-                return Done()
-            raise
+        attempt = partial(self._delete, command, scope)
+        return await self.registry.remove(attempt, "client.unknown", missing_ok=command.missing_ok)
 
     async def make(
         self, clients: Sequence[NewClient], names: Sequence[str], scope: Scope

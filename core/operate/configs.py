@@ -33,7 +33,7 @@ from core.operate.configuring import (
     ShowConfig,
     ShownConfig,
 )
-from core.operate.registry import Registry, Scope
+from core.operate.registry import WRITERS, Registry, Scope
 from core.operate.results import Done
 from core.ports import (
     BootstrapSnapshot,
@@ -51,8 +51,6 @@ TEXT_CHARACTERS = 1_024
 CONTENT_CHARACTERS = 1_048_576
 CERTIFICATE_CHARACTERS = 65_536
 CHANNELS = 1_000
-WRITERS = 100
-"""How often a change is decided anew: at every round one of those who write at the same time gets through."""
 
 
 class Configs(msgspec.Struct, frozen=True):
@@ -107,12 +105,8 @@ class Configs(msgspec.Struct, frozen=True):
 
     async def delete(self, command: DeleteConfig, scope: Scope) -> Done:
         """Remove a configuration. Raises `Refusal` NOT_FOUND or CONFLICT."""
-        try:
-            return await self.registry.settle(partial(self._delete, command, scope), attempts=WRITERS)
-        except Refusal as refusal:
-            if refusal.check == "config.unknown" and command.missing_ok:
-                return Done()
-            raise
+        attempt = partial(self._delete, command, scope)
+        return await self.registry.remove(attempt, "config.unknown", missing_ok=command.missing_ok)
 
     async def unknown(self, command: ListUnknown, scope: Scope) -> tuple[str, ...]:
         """Return a page of the external ids that devices asked for in vain."""

@@ -21,13 +21,16 @@ from core.model import (
     Tenant,
     TenantId,
 )
-from core.operate.results import Page
+from core.operate.results import Done, Page
 from core.ports import Changes, DeviceNamesQuery, DeviceQuery, DeviceSnapshot, ProfileQuery, Repository
 
 T = TypeVar("T")
 E = TypeVar("E", Tenant, Profile, Device, OperatorToken, Event)
 
 ATTEMPTS = 3
+WRITERS = 100
+"""How often a change to what many write at once is decided anew: at every round one of them gets through."""
+
 HEALED = frozenset({Guard.VERSION, Guard.REFERENCE})
 """The guards that may hold once what was read is read again; the others say that a value is taken."""
 
@@ -118,21 +121,22 @@ class Registry(msgspec.Struct, frozen=True):
                 sentence = in_use if in_use and conflict.guard is Guard.REFERENCE else SENTENCES[conflict.guard]
                 raise Refusal(Reason.CONFLICT, sentence, check=conflict.guard.value) from conflict
 
+    async def remove(self, attempt: Callable[[], Awaitable[Done]], unknown: str, *, missing_ok: bool) -> Done:
+        """Settle a removal; with `missing_ok` a refusal by the check `unknown` says that it was made already."""
+        try:
+            return await self.settle(attempt, attempts=WRITERS)
+        except Refusal as refusal:
+            if refusal.check == unknown and missing_ok:
+                return Done()
+            raise
+
     def profile_event(self, kind: EventKind, profile: Profile, scope: Scope, detail: str) -> Event:
         """Make the event of a change to a profile."""
         return self.audit.event(kind, scope.context, tenant=scope.tenant, profile=profile.id, detail=detail)
 
     def device_event(self, kind: EventKind, device: Device, scope: Scope, detail: str = "") -> Event:
         """Make the event of a change to a device."""
-        return self.audit.event(
-            kind,
-            scope.context,
-            tenant=scope.tenant,
-            profile=device.profile,
-            device=device.id,
-            device_name=device.name,
-            detail=detail,
-        )
+        return self.audit.device_event(kind, scope.context, device, detail)
 
     def config_event(self, kind: EventKind, config: BootstrapConfig, device: Device, scope: Scope, detail: str = "") -> Event:
         """Make the event of a change to a configuration: it is its device's."""

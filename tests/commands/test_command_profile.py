@@ -47,7 +47,7 @@ def test_create_sends_what_was_said(gateway: Any, run: Run, file: Callable[..., 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(b"", "nothing in it"), (b"\xff\xfe\x00", "not UTF-8"), (b"x" * 70_000, "longer than 65536 bytes")],
+    [(b"", "nothing in it"), (b"\xff\xfe\x00", "not UTF-8"), (b"x" * 70_000, "longer than 65,536 bytes")],
 )
 def test_a_secret_that_is_none_is_a_usage_error(run: Run, file: Callable[..., str], content: bytes, complaint: str) -> None:
     result = run("profile", "create", "m", "--secret-file", file(content))
