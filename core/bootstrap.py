@@ -15,7 +15,7 @@ from core.model import Device, DeviceState, EventKind, Secret
 from core.ports import BootstrapQuery, BootstrapSnapshot, Changes, Repository
 
 ATTEMPTS = 3
-_NOT_COUNTED = frozenset({"limit.bootstrap", "bootstrap.secure_off"})
+_ID_CHARACTERS = 255  # no external id is longer, so no two of them share a bucket
 
 
 class _Presented(msgspec.Struct, frozen=True):
@@ -26,8 +26,10 @@ class _Presented(msgspec.Struct, frozen=True):
 
 
 class Bootstrap(msgspec.Struct, frozen=True):
-    """The use case. Only refused requests count against a source, so many devices behind one address do no harm.
+    """The use case.
 
+    A wrong key counts against its source and external id together. An unknown external id counts against its source, and that
+    limits unknown ones alone: a device that is refused for ever does not keep others behind the same address out.
     `shared_key` is the AES key of secure bootstrap, 16, 24 or 32 bytes; None: secure bootstrap is switched off.
     """
 
@@ -45,7 +47,7 @@ class Bootstrap(msgspec.Struct, frozen=True):
         """
         found: BootstrapSnapshot | None = None
         try:
-            require(self.failures.wait(context.source, self.issuer.clock.monotonic()), "limit.bootstrap")
+            require(self.failures.wait(_device_key(request, context), self.issuer.clock.monotonic()), "limit.bootstrap")
             if isinstance(request.proof, EncryptedKey) and self.shared_key is None:
                 raise Refusal(Reason.NOT_FOUND, "secure bootstrap is switched off", check="bootstrap.secure_off")
             for _ in range(ATTEMPTS):
@@ -55,8 +57,15 @@ class Bootstrap(msgspec.Struct, frozen=True):
                     return result
             raise Refusal(Reason.UNAVAILABLE, "the registry is busy, try again", check="registry.conflict", retry_after=1.0)
         except Refusal as refusal:
-            await self._refused(refusal, request, found, context)
-            raise
+            counted = self._counted(refusal, request, context)
+            await self.audit.refused(
+                EventKind.BOOTSTRAP_REFUSED,
+                context,
+                counted,
+                device=found.device if found else None,
+                device_name="" if found else request.external_id,
+            )
+            raise counted from refusal.__cause__
 
     def _prove(self, request: BootstrapRequest, found: BootstrapSnapshot | None) -> Bootstrapped:
         """Return what the device may have. Every external key that is wrong, and every id, costs the same work."""
@@ -126,18 +135,22 @@ class Bootstrap(msgspec.Struct, frozen=True):
             return False
         return True
 
-    async def _refused(
-        self, refusal: Refusal, request: BootstrapRequest, found: BootstrapSnapshot | None, context: Context
-    ) -> None:
-        if refusal.reason in (Reason.NOT_FOUND, Reason.FORBIDDEN) and refusal.check not in _NOT_COUNTED:
-            self.failures.take(context.source, self.issuer.clock.monotonic())
-        await self.audit.refused(
-            EventKind.BOOTSTRAP_REFUSED,
-            context,
-            refusal,
-            device=found.device if found else None,
-            device_name="" if found else request.external_id,
-        )
+    def _counted(self, refusal: Refusal, request: BootstrapRequest, context: Context) -> Refusal:
+        """Count a refusal; one unknown external id too many becomes a refusal to go on so."""
+        now = self.issuer.clock.monotonic()
+        if refusal.reason is Reason.FORBIDDEN:
+            self.failures.take(_device_key(request, context), now)
+        if refusal.check != "bootstrap.unknown":
+            return refusal
+        try:
+            require(self.failures.take(context.source, now), "limit.bootstrap")
+        except Refusal as too_many:
+            return too_many
+        return refusal
+
+
+def _device_key(request: BootstrapRequest, context: Context) -> str:
+    return f"{context.source} {request.external_id[:_ID_CHARACTERS]}"
 
 
 def _require_let_in(device: Device) -> None:

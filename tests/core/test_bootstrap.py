@@ -193,16 +193,29 @@ async def test_a_device_that_is_shut_out_gets_nothing(change: Any, check: str) -
     assert refusal.detail == (await desk.bootstrap_refused(plain(key="wrong"))).detail
 
 
-async def test_wrong_keys_are_limited_and_right_ones_are_not() -> None:
+async def test_wrong_keys_of_one_device_are_limited_and_other_devices_are_not() -> None:
+    desk = Desk()
+    await desk.config()
+    await desk.config("cc:dd")
+    desk.failures = Buckets(Rate(0.001, 2))
+    for _ in range(2):
+        assert (await desk.bootstrap_refused(plain(key="wrong"))).check == "bootstrap.key"
+    for key in ("wrong", "external key"):
+        refusal = await desk.bootstrap_refused(plain(key=key))
+        assert (refusal.reason, refusal.check) == (Reason.TOO_MANY, "limit.bootstrap")
+        assert refusal.retry_after
+    await desk.bootstrap(plain("cc:dd"))
+
+
+async def test_unknown_ids_are_limited_and_known_ones_are_not() -> None:
     desk = Desk()
     await desk.config()
     desk.failures = Buckets(Rate(0.001, 2))
+    checks = [(await desk.bootstrap_refused(plain(f"unknown {number}"))).check for number in range(4)]
+    assert checks == ["bootstrap.unknown", "bootstrap.unknown", "limit.bootstrap", "limit.bootstrap"]
+    assert sorted(event.check for event in await desk.events(EventKind.BOOTSTRAP_REFUSED)) == checks
     await desk.bootstrap(plain())
-    await desk.bootstrap_refused(plain("unknown"))
-    await desk.bootstrap_refused(plain(key="wrong"))
-    refusal = await desk.bootstrap_refused(plain())
-    assert (refusal.reason, refusal.check) == (Reason.TOO_MANY, "limit.bootstrap")
-    assert refusal.retry_after
+    assert (await desk.bootstrap_refused(plain(key="wrong"))).check == "bootstrap.key"
 
 
 async def test_a_change_meanwhile_is_read_again() -> None:
