@@ -35,7 +35,11 @@ def addresses(known: tuple[str, ...]) -> Callable[[str], tuple[Address, ...]]:
     """
 
     def read(text: str) -> tuple[Address, ...]:
-        return tuple(_address(part.strip(), known) for part in text.split(",") if part.strip())
+        found = tuple(_address(part.strip(), known) for part in text.split(",") if part.strip())
+        places = [(each.host, each.port) for each in found if each.port]
+        if len(set(places)) < len(places):
+            raise ValueError("has an address twice; write each once, with all of its dialects and + between them")
+        return found
 
     return read
 
@@ -49,7 +53,7 @@ def _address(text: str, known: tuple[str, ...]) -> Address:
     dialects = tuple(word.strip() for word in words.split("+")) if equals else ()
     if any(word not in known for word in dialects):
         raise ValueError(f"names an unknown dialect; after HOST:PORT= write some of {', '.join(known)}, with + between")
-    return Address(host, int(port), dialects)
+    return Address(host, int(port), tuple(dict.fromkeys(dialects)))
 
 
 def database(text: str) -> str:

@@ -53,6 +53,7 @@ def add(commands: "Commands") -> None:
 
 
 def _run(args: argparse.Namespace, environ: Environ) -> int:
+    _require_sense(args)
     flavour = bootstrap_device.flavour_of(args.dialect, args.flavour)
     external_key = find_secret(args, "key", environ, bootstrap_device.KEY_VARIABLES)
     shared = _shared_key(args, environ) if args.secure else None
@@ -60,6 +61,14 @@ def _run(args: argparse.Namespace, environ: Environ) -> int:
     fetching = _Fetching(server_from(args), question, shared, Screen(sys.stdout, sys.stderr))
     asyncio.run(fetching.watch() if args.watch else fetching.once())
     return 0
+
+
+def _require_sense(args: argparse.Namespace) -> None:
+    """Refuse options that do nothing together: a device that is told of a key is believed to encrypt."""
+    if not args.secure and (args.encrypt_key_file or args.encrypt_key_stdin or args.key_format):
+        raise UsageError("--encrypt-key-file, --encrypt-key-stdin and --key-format are for --secure")
+    if args.key_stdin and args.encrypt_key_stdin:
+        raise UsageError("--key-stdin and --encrypt-key-stdin: only one key can come from standard input")
 
 
 def _shared_key(args: argparse.Namespace, environ: Environ) -> bytes:
@@ -121,10 +130,10 @@ class _Fetching:
         if not self._printed:
             raise trouble
         if not self._troubled:
-            self._screen.remark(f"{trouble}; trying again")
+            self._screen.remark(f"trying again: {trouble}")
         self._troubled = True
         await asyncio.sleep(RETRY_SECONDS)
 
 
 def _explaining(reply: Reply) -> str:
-    return f"explain {reply.correlation}" if reply.correlation else "event list --kind bootstrap.refused"
+    return f"explain {reply.correlation}" if reply.correlation else "event list"

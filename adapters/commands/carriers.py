@@ -16,6 +16,7 @@ from adapters.commands.failure import Failure
 if TYPE_CHECKING:
     from aiocoap import Context, Message
     from aiomqtt import Client
+    from aiomqtt import Message as MqttMessage
 
 PORTS = {"http": 8080, "coap": 5683, "mqtt": 1883}
 _MAX_ANSWER_BYTES = 65_536
@@ -73,8 +74,17 @@ async def ask(server: Server, login: Login, topic: str, answer_topic: str, body:
         async with asyncio.timeout(server.timeout_seconds), mqtt_client(server, login) as client:
             await client.subscribe(answer_topic, qos=1)
             await client.publish(topic, body, qos=1)
-            message = await anext(client.messages)
-            return Reply(bytes(message.payload))
+            return Reply(bytes((await arriving(server, client)).payload))
+
+
+async def arriving(server: Server, client: "Client") -> "MqttMessage":
+    """Return the next message. Raises `Failure` where the connection ends first, which is how MQTT 3.1.1 says no."""
+    from aiomqtt import MqttError
+
+    try:
+        return await anext(client.messages)
+    except MqttError as fault:
+        raise Failure(f"{server} closed the connection; firstlight event list may say why") from fault
 
 
 async def connect(server: Server, login: Login) -> None:

@@ -13,11 +13,14 @@ from yarl import URL
 
 from adapters.commands.access import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, URL_VARIABLE, Access
 from adapters.commands.api import Page, Problem, decode
-from adapters.commands.failure import Failure
+from adapters.commands.failure import Failure, UsageError
 
 PAGE = 1000
 PAGES = {"configs": 100}
 """Entries of a page, where a list allows fewer of them."""
+
+_NAMED = frozenset({"devices", "profiles", "tokens"})
+"""Nouns that an operator may call by their name; the names of the others need not be unique."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -32,9 +35,10 @@ class Unreachable(Failure):
 class Refused(Failure):
     """The gateway answered, and it said no."""
 
-    def __init__(self, text: str, code: int) -> None:
+    def __init__(self, text: str, code: int, check: str = "") -> None:
         super().__init__(text)
         self.code = code
+        self.check = check
 
 
 class Busy(Refused):
@@ -112,10 +116,17 @@ class Gateway:
         return Answer(content, response.headers.get("X-Next") or None)
 
     async def _addressed(self, segments: tuple[str, ...]) -> tuple[str, ...]:
-        """Put an id where a name has a slash: servers and proxies do as they please with %2F (RFC 3986, section 2.2)."""
+        """Put an id where a name has a slash: servers and proxies do as they please with %2F (RFC 3986, section 2.2).
+
+        Raises `UsageError` where an id or a name is nothing: its path would be another one's.
+        """
+        if not all(segments):
+            raise UsageError("an id or a name is needed, and there is nothing in its place")
         if len(segments) < 2 or "/" not in segments[1]:
             return segments
         noun, name, *rest = segments
+        if noun not in _NAMED:
+            return segments
         async for page in self.pages(noun, query={"name": name} if noun == "devices" else None):
             for each in (decode(body, _Named) for body in page):
                 if each.name == name:
@@ -150,6 +161,10 @@ def _query(query: Query) -> str:
 def _reason(fault: Exception) -> str:
     if isinstance(fault, TimeoutError):
         return "timed out"
+    if isinstance(fault, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted: {fault.certificate_error}"
+    if isinstance(fault, aiohttp.ClientConnectorSSLError):
+        return "the TLS handshake failed; it may be plain http there"
     if isinstance(fault, aiohttp.ClientConnectorError):
         number = fault.os_error.errno
         return os.strerror(number) if number and number > 0 else str(fault.os_error)  # a resolver's numbers are negative
@@ -164,7 +179,7 @@ def _refused(response: aiohttp.ClientResponse, content: bytes) -> Refused:
     text = _explain(response, problem)
     if response.status in _BUSY:
         return Busy(text, response.status, _seconds(response.headers.get("Retry-After")))
-    return Refused(text, response.status)
+    return Refused(text, response.status, problem.check)
 
 
 def _explain(response: aiohttp.ClientResponse, problem: Problem) -> str:
@@ -179,6 +194,8 @@ def _sentence(response: aiohttp.ClientResponse, problem: Problem) -> str:
         return f"the gateway does not know this token: set {TOKEN_VARIABLE} or {TOKEN_FILE_VARIABLE} to one it does"
     if response.status < HTTPStatus.BAD_REQUEST:
         return f"redirected to {response.headers.get('Location', 'nowhere')}: set {URL_VARIABLE} to where the gateway is"
+    if response.status == HTTPStatus.NOT_FOUND and not (problem.detail or problem.title):
+        return f"the operator API is not at this address: set {URL_VARIABLE} to where it is"
     return problem.detail or problem.title or response.reason or "refused"
 
 

@@ -1,7 +1,9 @@
 """`firstlight config`: what devices fetch when they start."""
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -68,7 +70,7 @@ def _add_create(group: "Commands") -> None:
     create = add_operation(group, "create", _create, "make the configuration of a device", _CREATE_EPILOG)
     create.add_argument("external_id", metavar="EXTERNAL_ID", help="what the device calls itself")
     add_secret(create, "key", "the device's external key", prompt=True)
-    create.add_argument("--device", metavar="ID", help="the id of a device (default: one is made)")
+    create.add_argument("--device", metavar="ID", help="the id of a device that gets it, not its name (default: one is made)")
     create.add_argument("--channel", action="append", default=[], metavar="ID", help="a channel; may be repeated")
     create.add_argument("--name", default="", help="what people call it; unique")
     _add_content(create)
@@ -100,6 +102,8 @@ def _add_certs(parser: argparse.ArgumentParser) -> None:
 
 
 async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    if args.key_stdin and args.content == "-":
+        raise UsageError("--key-stdin and --content -: only one of them can come from standard input")
     key = ask("external key: ", "--key-prompt") if args.key_prompt else read_secret(args, "key")
     config = NewConfig(
         external_id=args.external_id,
@@ -112,7 +116,11 @@ async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
         client_key=_file(args, "client_key"),
         ca_cert=_file(args, "ca_cert"),
     )
-    configuring_view.present_config(await gateway.send("POST", "configs", body=config), screen)
+    body = await gateway.send("POST", "configs", body=config)
+    configuring_view.present_config(body, screen)
+    made = api.decode(body, Config).device
+    if args.device is None and made != args.external_id:
+        screen.remark(f"another device is called {args.external_id} already; the new one is called {made}")
     if not key:
         screen.remark("the external key was drawn; the device needs it")
 
@@ -125,7 +133,8 @@ def _draw() -> str:
 
 
 async def _show(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
-    body = await gateway.get("configs", await _id(args, gateway))
+    with _naming(args.config):
+        body = await gateway.get("configs", await _id(args, gateway))
     if args.content:
         screen.verbatim(api.decode(body, Config).content or "")
     else:
@@ -166,7 +175,8 @@ async def _state(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -
 
 
 async def _remove(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
-    await gateway.send("DELETE", "configs", await _id(args, gateway))
+    with _naming(args.config):
+        await gateway.send("DELETE", "configs", await _id(args, gateway))
     screen.done("config", args.config, "removed")
 
 
@@ -180,8 +190,22 @@ async def _unknown(args: argparse.Namespace, gateway: "Gateway", screen: Screen)
 
 
 async def _change(change: ConfigChange, args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
-    body = await gateway.send("PATCH", "configs", await _id(args, gateway), body=change)
+    with _naming(args.config):
+        body = await gateway.send("PATCH", "configs", await _id(args, gateway), body=change)
     configuring_view.present_config(body, screen)
+
+
+@contextlib.contextmanager
+def _naming(config: str) -> Iterator[None]:
+    """Where no configuration has this id, say how an external id is written."""
+    from adapters.commands.client import Refused
+
+    try:
+        yield
+    except Refused as refused:
+        if refused.check != "config.unknown" or config.startswith(_BY_EXTERNAL_ID):
+            raise
+        raise Failure(f"{refused}; if it is an external id, write {_BY_EXTERNAL_ID}{config}") from refused
 
 
 async def _id(args: argparse.Namespace, gateway: "Gateway") -> str:
@@ -189,6 +213,8 @@ async def _id(args: argparse.Namespace, gateway: "Gateway") -> str:
     if not args.config.startswith(_BY_EXTERNAL_ID):
         return str(args.config)
     external_id = args.config.removeprefix(_BY_EXTERNAL_ID)
+    if not external_id:
+        raise UsageError(f"an external id is needed behind {_BY_EXTERNAL_ID}")
     page = await gateway.page("configs", query={"external_id": external_id, "limit": 1})
     if not page.items:
         raise Failure(f"there is no configuration of the external id {external_id}")

@@ -146,6 +146,8 @@ async def _channels(args: argparse.Namespace, gateway: "Gateway", screen: Screen
         return
     channels = api.decode(body, api.Page[configuring_api.Channel]).items
     configuring_view.show_channels(channels, screen)
+    if not channels:
+        screen.remark("a device may use the channels of its configuration while that is active: firstlight config list")
 
 
 async def _delete(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:

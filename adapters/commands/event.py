@@ -46,10 +46,9 @@ def _add_filters(parser: argparse.ArgumentParser, default: int) -> None:
 
 
 def _limit(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _MOST:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
         raise argparse.ArgumentTypeError(f"not between 1 and {_MOST}: {text}")
-    return number
+    return int(text)
 
 
 async def _list(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:

@@ -128,7 +128,11 @@ EXPLANATIONS: Final = MappingProxyType(
             "Have the firmware send the value, or none at all to have a token generated.",
         ),
         "login.token": Explanation("No device has the access token that was presented.", _LOGIN),
-        "login.user": Explanation("No device has the MQTT user name or client id that was presented.", _LOGIN),
+        "login.user": Explanation(
+            "No device has the MQTT user name or client id that was presented.",
+            "A device without credentials has the user name provision (ThingsBoard) or bootstrap (Mainflux, Magistrala). "
+            + _LOGIN,
+        ),
         "login.password": Explanation(
             "The MQTT user name or client id is a device's, but the password (or the other part) is not right.", _LOGIN
         ),
@@ -174,7 +178,8 @@ EXPLANATIONS: Final = MappingProxyType(
         ),
         "request.path": Explanation(
             "Nothing is served at the path that was asked for.",
-            "Compare the path in the firmware, case and leading slash too, and the dialects in FIRSTLIGHT_DIALECTS.",
+            "Compare the path in the firmware, case and leading slash too, and what is spoken at the address that it asked "
+            "(FIRSTLIGHT_HTTP, FIRSTLIGHT_COAP, FIRSTLIGHT_MQTT, FIRSTLIGHT_DIALECTS).",
         ),
         "request.method": Explanation(
             "The path is right and the method is not.", "Have the firmware use one of the methods that the detail names."
@@ -203,7 +208,8 @@ EXPLANATIONS: Final = MappingProxyType(
         ),
         "bearer.unknown": Explanation(
             "The operator API was asked with a token that does not exist, or no longer.",
-            "If it was you: firstlight token list shows which there are. Otherwise someone may be guessing.",
+            "If it was you: firstlight token list shows which there are; FIRSTLIGHT_PROVISION_API_KEY, too, has to be such a "
+            "token. Otherwise someone may be guessing.",
         ),
         "role": Explanation(
             "The token is known, but its role does not allow what was asked.",

@@ -50,7 +50,7 @@ class Follow:
                 troubled = False
             except self._transient() as trouble:
                 if not troubled:
-                    self._remark(f"{trouble}; trying again")
+                    self._remark(f"trying again: {trouble}")
                 troubled = True
 
     def _transient(self) -> tuple[type[Exception], ...]:

@@ -14,6 +14,7 @@ from adapters.commands.carriers import (
     Reply,
     Server,
     answered,
+    arriving,
     coap_client,
     coap_reply,
     mqtt_client,
@@ -268,7 +269,7 @@ class _MqttLine:
 
     async def _receive(self, topic: str) -> bytes:
         while not self._inboxes[topic]:
-            message = await anext(self._client.messages)
+            message = await arriving(self._server, self._client)
             inbox = self._inboxes.get(str(message.topic).removesuffix("/response"))
             if inbox is not None:
                 inbox.append(bytes(message.payload))

@@ -21,14 +21,16 @@ def server_from(args: argparse.Namespace) -> Server:
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 < number < 65536:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise argparse.ArgumentTypeError(f"not a port: {text}")
-    return number
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number <= 3600:
-        raise argparse.ArgumentTypeError(f"not between 0 and 3600: {text}")
+        raise argparse.ArgumentTypeError(f"not a number above 0, at most 3600: {text}")
     return number

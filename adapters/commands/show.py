@@ -8,6 +8,7 @@ import msgspec
 from adapters.commands.printable import printable, printable_json, printable_lines
 
 _GAP = "  "
+_DRAWN_GAP = 3
 
 
 class Screen:
@@ -60,31 +61,52 @@ class Screen:
         self.err.flush()
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print rows under their columns: drawn on a terminal, aligned with spaces elsewhere."""
+        """Print rows under their columns: drawn on a terminal where they fit, aligned with spaces elsewhere.
+
+        Nothing is folded, so that an id can be copied from a narrow terminal too.
+        """
         safe = [[printable(cell) for cell in row] for row in rows]
-        if self.out.isatty():
-            self._draw(columns, safe)
-        else:
+        if not (self.out.isatty() and self._draw(columns, safe)):
             self.out.writelines(line + "\n" for line in _align([list(columns), *safe]))
 
     def fields(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print names with their values, one pair a line."""
         self.out.writelines(line + "\n" for line in _align([[name, printable(value) or "-"] for name, value in pairs]))
 
-    def _draw(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def _draw(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Draw a table unless the terminal is too narrow for it; tells whether it did."""
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
+        console = Console(file=self.out, highlight=False)
+        if sum(_widths([columns, *rows])) + _DRAWN_GAP * len(columns) > console.width:
+            return False
         table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column)
         for row in rows:
             table.add_row(*map(Text, row))
-        Console(file=self.out, highlight=False).print(table)
+        console.print(table)
+        return True
 
 
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = _widths(rows)
+    return [
+        _GAP.join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(_width, column)) for column in zip(*rows, strict=True)]
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 roles:
   admin     everything
-  operator  everything but tokens
+  operator  everything but tokens and tenants
   factory   defines and imports devices and fetches their credentials, nothing else
   auditor   reads everything but credentials
 

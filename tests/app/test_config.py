@@ -203,3 +203,10 @@ def test_the_published_key_works_as_text_and_as_hex_and_is_warned_of(key_format,
 def test_an_empty_bootstrap_key_switches_secure_bootstrap_off():
     config = from_environment({"FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY": ""})
     assert bootstrap_key.parse(config.bootstrap_encrypt_key, "raw") is None
+
+
+def test_an_address_is_listened_on_once():
+    with pytest.raises(SettingError, match="has an address twice"):
+        from_environment({"FIRSTLIGHT_HTTP": "127.0.0.1:8080=thingsboard,127.0.0.1:8080=operator"})
+    assert len(from_environment({"FIRSTLIGHT_HTTP": "127.0.0.1:0,127.0.0.1:0"}).http) == 2
+    assert from_environment({"FIRSTLIGHT_HTTP": "127.0.0.1:1=operator+operator"}).http[0].dialects == ("operator",)

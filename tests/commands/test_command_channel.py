@@ -61,6 +61,16 @@ def test_the_channels_of_a_device(gateway: Any, run: Run) -> None:
     gateway.json("GET", "/v1/devices/meter-1/channels", {"items": [CHANNEL]})
     assert run("device", "channels", "meter-1").out.splitlines()[1].startswith("up")
     assert run("device", "channels", "meter-1", "--json").json() == [CHANNEL]
+    gateway.json("GET", "/v1/devices/meter-1/channels", {"items": []})
+    assert "while that is active" in run("device", "channels", "meter-1").err
+
+
+def test_a_channel_is_called_by_its_id_alone(gateway: Any, run: Run) -> None:
+    gateway.on("DELETE", "/v1/channels/a%2Fb", lambda asked: (204, b"", {}))
+    assert run("channel", "remove", "a/b").out == "channel a/b removed\n"
+    nothing = run("channel", "remove", "")
+    assert (nothing.status, nothing.err) == (2, "firstlight: an id or a name is needed, and there is nothing in its place\n")
+    assert len(gateway.asked) == 1
 
 
 def test_a_tenant_is_made_and_listed(gateway: Any, run: Run) -> None:

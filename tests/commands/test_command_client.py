@@ -151,3 +151,13 @@ def test_a_device_with_a_slash_is_looked_for_by_its_prefix(gateway: Any, run: Ru
 
 def gateway_reply(status: int, body: bytes, headers: dict[str, str] | None = None) -> Any:
     return lambda asked: (status, body, headers or {})
+
+
+def test_an_address_without_the_operator_api(gateway: Any, run: Run) -> None:
+    gateway.on("GET", "/v1/profiles", gateway_reply(404, b"404 page not found\n", {}))
+    assert "the operator API is not at this address: set FIRSTLIGHT_URL to where it is (404)" in run("profile", "list").err
+
+
+def test_plain_http_is_spoken_there(gateway: Any, run: Run) -> None:
+    result = run("profile", "list", FIRSTLIGHT_URL=gateway.url.replace("http:", "https:"))
+    assert (result.status, "(the TLS handshake failed; it may be plain http there)" in result.err) == (1, True)

@@ -159,6 +159,8 @@ def test_certificates_are_replaced_together(gateway: Any, run: Run, file: Callab
         ["channels", "d-1", "c-1", "--none"],
         ["state", "d-1", "on"],
         ["unknown", "--limit", "some"],
+        ["create", "24:0a", "--key-stdin", "--content", "-"],
+        *([verb, name] for verb in ("show", "remove") for name in ("", "external:")),
     ],
 )
 def test_what_would_do_nothing_is_wrong_usage(gateway: Any, run: Run, argv: list[str]) -> None:
@@ -197,3 +199,22 @@ def test_unknown_external_ids_come_one_a_line(gateway: Any, run: Run) -> None:
     assert run("config", "unknown", "--offset", "5").out == "24:0b\nx\\x1b\n"
     assert gateway.asked[0].query == {"offset": "5", "limit": "100"}
     assert run("config", "unknown", "--json").json() == ["24:0b", "x\x1b"]
+
+
+@pytest.mark.parametrize(("method", "argv"), [("GET", ["show"]), ("DELETE", ["remove"]), ("PATCH", ["channels", "--none"])])
+def test_an_external_id_in_place_of_an_id_is_told_how_it_is_written(
+    gateway: Any, run: Run, method: str, argv: list[str]
+) -> None:
+    gateway.refuse(method, "/v1/configs/pump-17", 404, detail="there is none", check="config.unknown")
+    result = run("config", *argv, "pump-17")
+    expected = "there is none (404, check config.unknown); if it is an external id, write external:pump-17"
+    assert (result.status, result.err) == (1, f"firstlight: {expected}\n")
+    gateway.refuse(method, "/v1/configs/pump-17", 403, detail="no", check="role")
+    assert run("config", *argv, "pump-17").err == "firstlight: no (403, check role)\n"
+
+
+def test_a_device_of_another_name_is_told(gateway: Any, run: Run) -> None:
+    gateway.json("POST", "/v1/configs", {**CONFIG, "device": "d-1"}, status=201)
+    remarks = run("config", "create", "24:0a").err.splitlines()
+    assert remarks[0] == "another device is called 24:0a already; the new one is called d-1"
+    assert "another device" not in run("config", "create", "24:0a", "--device", "d-1").err

@@ -117,7 +117,7 @@ async def test_an_outage_is_told_once_and_got_over(log: Log, reader: Follow, rem
     log.outages = 3
     log.ids.append(event_id(1_000_001))
     assert await take(events, 1) == log.ids[-1:]
-    assert remarks == ["out of order (503); trying again"]
+    assert remarks == ["trying again: out of order (503)"]
 
 
 async def test_a_refusal_ends_it(log: Log, reader: Follow) -> None:

@@ -221,3 +221,10 @@ def test_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr(sys, "argv", ["firstlight", "--version"])
     assert main() == 0
     assert capsys.readouterr().out.startswith("firstlight")
+
+
+@pytest.mark.parametrize("served", ["mainflux:mf-raw+mainflux:mf-thing", "magistrala:mg-things-domain+mainflux"])
+def test_check_refuses_dialects_that_share_paths(run: Run, served: str) -> None:
+    result = run("check", FIRSTLIGHT_HTTP=f"127.0.0.1:8080={served}")
+    assert (result.status, result.out) == (2, "")
+    assert f"FIRSTLIGHT_HTTP: 127.0.0.1:8080={served} serves dialects that share paths" in result.err

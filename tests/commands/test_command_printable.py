@@ -1,8 +1,11 @@
+import io
 import json
+from typing import Any
 
 import pytest
 
 from adapters.commands.printable import printable, printable_json, printable_lines
+from adapters.commands.show import Screen
 
 
 @pytest.mark.parametrize(
@@ -38,3 +41,15 @@ def test_json_means_the_same_afterwards() -> None:
     assert not set("\x1b\x9b\u202e\u2028\U000e0041") & set(shown)
     assert "é" in shown
     assert "\n" in shown
+
+
+def test_wide_characters_keep_columns_apart() -> None:
+    out = io.StringIO()
+    Screen(out, out).table(("NAME", "ID"), [("\u6f22\U0001f4a7", "1"), ("abcd", "2")])
+    assert out.getvalue() == "NAME  ID\n\u6f22\U0001f4a7  1\nabcd  2\n"
+
+
+def test_nothing_is_folded_on_a_narrow_terminal(terminal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    Screen(*terminal).table(("NAME", "ID"), [("long " * 20, "01a1fcdc-c0b8-7cde-acc1-b0aeb5aaa636")])
+    assert terminal[0].text().splitlines()[1] == "long " * 20 + "  01a1fcdc-c0b8-7cde-acc1-b0aeb5aaa636"
