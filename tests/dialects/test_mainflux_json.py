@@ -84,21 +84,54 @@ def test_what_cannot_be_read_is_refused_in_gos_words(body: bytes, sentence: str)
     [
         (b'{"state":"1"}', "json: cannot unmarshal string into Go struct field changeStateReq.state of type bootstrap.State"),
         (b'{"state":true}', "json: cannot unmarshal bool into Go struct field changeStateReq.state of type bootstrap.State"),
+        *(
+            (
+                b'{"state":' + number.encode() + b"}",
+                f"json: cannot unmarshal number {number} into Go struct field changeStateReq.state of type bootstrap.State",
+            )
+            for number in ("1.5", "1.0", "1e0", "1e999", "9223372036854775808", "-9223372036854775809")
+        ),
         (
-            b'{"state":1.5}',
-            "json: cannot unmarshal number 1.5 into Go struct field changeStateReq.state of type bootstrap.State",
+            b'{"state":' + b"9" * 5_000 + b"}",
+            f"json: cannot unmarshal number {'9' * 64}... into Go struct field changeStateReq.state of type bootstrap.State",
+        ),
+        (
+            b'{"state":true,"state":1}',
+            "json: cannot unmarshal bool into Go struct field changeStateReq.state of type bootstrap.State",
         ),
     ],
 )
 def test_a_state_is_a_whole_number(body: bytes, sentence: str) -> None:
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(Refusal) as refused:
         read_object(body, State, "api.changeStateReq")
+    assert refused.value.detail == sentence
 
 
-def test_numbers_beyond_a_double_are_refused() -> None:
-    for number in (b"1e999", b"-1e999", b"9" * 400):
-        with pytest.raises(Refusal, match="cannot unmarshal number into Go value of type float64"):
-            read_object(b'{"metadata":{"a":' + number + b"}}", Entity, "Channel")
+def test_a_whole_number_has_64_bits() -> None:
+    for number in (0, -1, 2**53 + 1, 2**63 - 1, -(2**63)):
+        assert read_object(b'{"state":%d}' % number, State, "api.changeStateReq").state == number
+
+
+def test_numbers_beyond_a_double_are_refused_where_they_count() -> None:
+    for number in ("1e999", "-1e999", "9" * 400):
+        word = number if len(number) < 64 else f"{'9' * 64}..."
+        with pytest.raises(Refusal) as refused:
+            read_object(f'{{"metadata":{{"a":[{number}]}}}}'.encode(), Entity, "channels.Channel")
+        sentence = f"json: cannot unmarshal number {word} into Go struct field Channel.metadata of type float64"
+        assert refused.value.detail == sentence
+        assert read_object(f'{{"name":"a","other":{number}}}'.encode(), Entity, "channels.Channel").name == "a"
+
+
+def test_of_names_that_occur_twice_the_last_that_is_not_null_counts() -> None:
+    body = b'{"name":"a","NAME":"b","name":"c","Name":null,"metadata":{"x":1,"x":null}}'
+    sent = read_object(body, Entity, "channels.Channel")
+    assert (sent.name, sent.metadata) == ("c", {"x": None})
+
+
+def test_metadata_too_deep_to_be_read_is_refused() -> None:
+    for levels in (600, 3_000):
+        with pytest.raises(Refusal, match="exceeded max depth"):
+            read_object(b'{"metadata":' + b'{"a":' * levels + b"1" + b"}" * levels + b"}", Entity, "channels.Channel")
 
 
 def test_names_match_whatever_their_case_and_null_is_absent() -> None:

@@ -13,7 +13,7 @@ from adapters.exchange import Carrier, Inbound, Outbound, Peer, Route, Success
 from adapters.router import Router
 from core.errors import Reason, Refusal
 from core.model import Secret, TenantId
-from core.operate.configuring import CreateMapping, Layout, LayoutPart, ListConfigs
+from core.operate.configuring import CreateConfig, CreateMapping, Layout, LayoutPart, ListConfigs
 from core.operate.messages import Operation, Unreadable
 from tests.dialects.mainflux_asking import IDENTITY, NAMES, decoded, dialect, entity, request
 
@@ -160,6 +160,32 @@ def test_the_documented_codes_stand_beside_the_real_ones(flavour: str, reason: R
     unknown = Refusal(Reason.NOT_FOUND, "", check="config.unknown")
     assert refusing(flavour, unknown, op.SHOW_CONFIG, documented_codes=True).outcome is Reason.NOT_FOUND
     assert refusing(flavour, unknown, op.CHANGE_STATE, documented_codes=True).outcome is Reason.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("flavour", "label"),
+    [
+        ("mf-raw", ""),
+        ("mf-thing", ""),
+        ("mg-thing", ""),
+        ("mg-things-domain", "Bootstrapped Thing {id}"),
+        ("mg-client", "Bootstrapped Client {id}"),
+        ("mg-client-0.20", "Bootstrapped Client {id}"),
+    ],
+)
+def test_how_a_device_is_called_that_comes_with_its_configuration(flavour: str, label: str) -> None:
+    domain = "/home" if flavour in FLAVOURS["magistrala"] else ""
+    operation = decoded(
+        dialect(flavour),
+        Carrier.HTTP,
+        "POST",
+        f"{domain}/{entity(flavour)}/configs",
+        headers={"authorization": "Bearer t"},
+        content_type="application/json",
+        body=b'{"external_id":"e","external_key":"k","channels":["c"]}',
+    )
+    assert isinstance(operation.command, CreateConfig)
+    assert operation.command.label == label
 
 
 def test_the_api_key_stands_in_for_a_token_where_things_are_provisioned() -> None:

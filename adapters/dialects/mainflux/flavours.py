@@ -135,9 +135,10 @@ _THINGS_DOMAIN = msgspec.structs.replace(
     domain="/{domain}",
     token_first=True,
     channels_required=True,
+    label="Bootstrapped Thing {id}",
     error_type=JSON,
     secure_type="application/octet-stream",
-    wording=wording.CLIENT,
+    wording=wording.THINGS_DOMAIN,
 )
 _CLIENT = msgspec.structs.replace(
     _THINGS_DOMAIN,
@@ -151,6 +152,7 @@ _CLIENT = msgspec.structs.replace(
     secret_filter=(),
     client_key_filter=True,
     label="Bootstrapped Client {id}",
+    wording=wording.CLIENT,
     generation=Generation.CHANNELS,
 )
 _CLIENT_0_20 = msgspec.structs.replace(

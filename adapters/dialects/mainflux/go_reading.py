@@ -2,11 +2,13 @@
 
 The first value counts and what follows it does not; names match without regard to case, unknown ones are passed over, `null`
 leaves a field as it is; bytes that are not UTF-8 and half surrogate pairs become U+FFFD; a number without a field of its own
-is a double. Numbers beyond a double and nesting beyond what is read here are refused.
+is a double, and one beyond that is refused. Nesting beyond what is read here is refused too.
 """
 
 import json
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
 from types import GenericAlias
 from typing import Any, Final, TypeVar, get_type_hints
 
@@ -19,13 +21,36 @@ from core.errors import Reason, Refusal
 from core.model import Secret
 
 T = TypeVar("T", bound=msgspec.Struct)
+R = TypeVar("R")
 
 _EXACT: Final = 2**53  # integers up to here are doubles without loss
-_WORDS: Final = {str: "string", list: "array", dict: "object", bool: "bool", int: "number", float: "number"}
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+_QUOTED: Final = 64  # characters of a number that a sentence repeats: it ends up in events
+
+
+class _Numeral(msgspec.Struct, frozen=True):
+    """A number as it is written: what it is worth depends on its field."""
+
+    text: str
+
+    @property
+    def word(self) -> str:
+        """Return what Go calls it in a sentence."""
+        return f"number {self.text}" if len(self.text) <= _QUOTED else f"number {self.text[:_QUOTED]}..."
+
+
+class _Members(msgspec.Struct, frozen=True):
+    """An object as it is written, names that occur twice included."""
+
+    pairs: list[tuple[str, Any]]
+
+
+_WORDS: Final = {str: "string", list: "array", _Members: "object", bool: "bool", _Numeral: "number"}
 _GO_TYPES: Final[dict[Any, str]] = {
     str: "string",
     Secret: "string",
     int: "bootstrap.State",
+    float: "float64",
     tuple[str, ...]: "[]string",
     Metadata: "map[string]interface {}",
 }
@@ -43,72 +68,52 @@ class _Unfit(Exception):
 
 def read_object(body: bytes, kind: type[T], go_name: str) -> T:
     """Read one object. `go_name` is what Go's sentences call it. Raises `Refusal` MALFORMED with one of these."""
-    value = _value(body)
-    try:
-        return _struct(value, kind, "", go_name)
-    except _Unfit as fault:
-        raise _unfit(fault, go_name) from fault
+    return _filled(_value(body), lambda value: _struct(value, kind, "", go_name), go_name)
 
 
 def read_objects(body: bytes, kind: type[T], go_name: str) -> tuple[T, ...]:
     """Read a list of objects. Raises `Refusal` MALFORMED."""
-    value = _value(body)
-    if value is None:
-        return ()
-    try:
-        if not isinstance(value, list):
-            raise _Unfit(_WORDS[type(value)], "", f"[]{go_name}")
-        return tuple(_struct(each, kind, "", go_name) for each in value)
-    except _Unfit as fault:
-        raise _unfit(fault, go_name) from fault
+    return _filled(_value(body), lambda value: _structs(value, kind, go_name), go_name)
 
 
 def _value(body: bytes) -> Any:
-    text = body.decode("latin-1")
+    """Return the first value, its numbers and objects as they are written."""
     try:
-        end = end_of_value(text)
-        value = json.loads(body[:end].decode("utf-8", "replace"), parse_int=_integer, parse_float=_double)
-        return _whole(value) if "\\u" in text else value
+        end = end_of_value(body.decode("latin-1"))
+        text = body[:end].decode("utf-8", "replace")
+        return json.loads(text, parse_int=_Numeral, parse_float=_Numeral, object_pairs_hook=_Members)
     except GoSyntaxError as error:
         raise _malformed(str(error)) from error
     except RecursionError as error:
-        raise _malformed("exceeded max depth") from error
+        raise _too_deep() from error
 
 
-def _integer(text: str) -> int | float:
-    if len(text) > len(str(_EXACT)):
-        return _double(text)
-    value = int(text)
-    return value if abs(value) <= _EXACT else float(value)
+def _filled(value: Any, fill: Callable[[Any], R], go_name: str) -> R:
+    try:
+        return fill(value)
+    except _Unfit as fault:
+        raise _unfit(fault, go_name) from fault
+    except RecursionError as error:
+        raise _too_deep() from error
 
 
-def _double(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise _malformed("json: cannot unmarshal number into Go value of type float64")
-    return value
-
-
-def _whole(value: Any) -> Any:
-    """Return a value in which no text has half a surrogate pair."""
-    if isinstance(value, str):
-        return mended(value)
-    if isinstance(value, list):
-        return [_whole(each) for each in value]
-    if isinstance(value, dict):
-        return {_whole(name): _whole(each) for name, each in value.items()}
-    return value
+def _structs(value: Any, kind: type[T], go_name: str) -> tuple[T, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _Unfit(_WORDS[type(value)], "", f"[]{go_name}")
+    return tuple(_struct(each, kind, "", go_name) for each in value)
 
 
 def _struct(value: Any, kind: type[T], path: str, go_name: str) -> T:
     """Fill a struct from an object; of two names that mean one field the later counts."""
     if value is None:
         return kind()
-    if not isinstance(value, dict):
+    if not isinstance(value, _Members):
         raise _Unfit(_WORDS[type(value)], path, go_name)
     types = get_type_hints(kind)
     fields: dict[str, Any] = {}
-    for name, each in value.items():
+    for name, each in value.pairs:
         field = name if name in types else name.casefold()
         if field in types and each is not None:
             fields[field] = _field(each, types[field], f"{path}.{field}" if path else field)
@@ -122,17 +127,21 @@ def _field(value: Any, kind: Any, path: str) -> Any:
         return _number(value, path)
     if kind == tuple[str, ...]:
         return _texts(value, path)
-    if not isinstance(value, dict if kind == Metadata else str):
+    if not isinstance(value, _Members if kind == Metadata else str):
         raise _Unfit(_WORDS[type(value)], path, _GO_TYPES[kind])
-    return Secret(str(value)) if kind is Secret else value
+    if isinstance(value, _Members):
+        return _plain(value, path)
+    return Secret(mended(value)) if kind is Secret else mended(value)
 
 
 def _number(value: Any, path: str) -> int:
-    if isinstance(value, float):
-        raise _Unfit(f"number {value:g}", path, _GO_TYPES[int])
-    if not isinstance(value, int) or isinstance(value, bool):
+    """Read a whole number of 64 bits, written as one: `1.0` and `1e0` are none."""
+    if not isinstance(value, _Numeral):
         raise _Unfit(_WORDS[type(value)], path, _GO_TYPES[int])
-    return value
+    number = int(value.text) if _WHOLE.fullmatch(value.text) else None
+    if number is None or not -(2**63) <= number < 2**63:
+        raise _Unfit(value.word, path, _GO_TYPES[int])
+    return number
 
 
 def _texts(value: Any, path: str) -> tuple[str, ...]:
@@ -146,12 +155,41 @@ def _entries(values: Sequence[Any], path: str) -> list[str]:
     for value in values:
         if value is not None and not isinstance(value, str):
             raise _Unfit(_WORDS[type(value)], path, "string")
-    return [value or "" for value in values]
+    return [mended(value or "") for value in values]
+
+
+def _plain(value: Any, path: str) -> Any:
+    """Return a value without a type of its own: a dictionary for an object, a double for a number."""
+    match value:
+        case _Members():
+            return {mended(name): _plain(each, path) for name, each in value.pairs}
+        case list():
+            return [_plain(each, path) for each in value]
+        case _Numeral():
+            return _double(value, path)
+        case str():
+            return mended(value)
+        case _:
+            return value
+
+
+def _double(numeral: _Numeral, path: str) -> int | float:
+    """Return a double; a whole one that is exact as an integer."""
+    if _WHOLE.fullmatch(numeral.text) and abs(whole := int(numeral.text)) <= _EXACT:
+        return whole
+    number = float(numeral.text)
+    if math.isinf(number):
+        raise _Unfit(numeral.word, path, _GO_TYPES[float])
+    return number
 
 
 def _unfit(fault: _Unfit, go_name: str) -> Refusal:
     where = f"struct field {go_name.rpartition('.')[2]}.{fault.path}" if fault.path else "value"
     return _malformed(f"json: cannot unmarshal {fault.word} into Go {where} of type {fault.kind}")
+
+
+def _too_deep() -> Refusal:
+    return _malformed("exceeded max depth")
 
 
 def _malformed(detail: str) -> Refusal:

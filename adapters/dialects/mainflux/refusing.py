@@ -45,17 +45,18 @@ def _body(flavour: Flavour, worded: Worded, refusal: Refusal, inbound: Inbound) 
     text = NO_PAGE if worded.page else refusal.detail if worded.text is None else worded.text
     if worded.lists:
         return line(record(*((name, None) for name in worded.lists), ("error", text)))
-    return line(_error(flavour.shape, worded.validation, text))
+    cause, message = (text, VALIDATION) if worded.validation else (worded.cause, text)
+    return line(_error(flavour.shape, text, cause, message))
 
 
-def _error(shape: Shape, validation: bool, text: str) -> Record:
+def _error(shape: Shape, text: str, cause: str, message: str) -> Record:
     match shape:
         case Shape.ERROR:
             return record(("error", text))
         case Shape.MESSAGE:
             return record(("message", text))
         case _:
-            return record(("error", text if validation else ""), ("message", VALIDATION if validation else text))
+            return record(("error", cause), ("message", message))
 
 
 def _content_type(flavour: Flavour, worded: Worded, inbound: Inbound) -> str:

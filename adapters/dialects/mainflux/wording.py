@@ -40,6 +40,8 @@ BAD_QUERY_EARLY: Final = "invalid query params"
 BAD_CREDENTIALS: Final = "missing or invalid credentials provided"
 NOT_VIEWED: Final = "view entity failed"
 NO_CLIENT: Final = "failed to find client"
+NO_THING: Final = "failed to find thing"
+THINGS_FAILED: Final = "failed to receive response from Things service"
 NOT_JSON: Final = "request body is not a valid JSON, expecting a valid JSON"
 TAKEN: Final = "entity already exists"
 NOT_CREATED: Final = "failed to create entity"
@@ -50,7 +52,7 @@ NO_PAGE: Final = "404 page not found"
 
 
 class Worded(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer to a fault. `text` None takes the refusal's own words.
+    """An answer to a fault. `text` None takes the refusal's own words; `cause` is what is told beside it where there is room.
 
     `validation`: the request itself is at fault, which some generations say apart. `silent`: there is no body. `page`: the
     router's own text. `lists` are answered as null beside the error, as the early provision service does.
@@ -58,6 +60,7 @@ class Worded(msgspec.Struct, frozen=True, kw_only=True):
 
     outcome: Outcome
     text: str | None = None
+    cause: str = ""
     validation: bool = False
     silent: bool = False
     page: bool = False
@@ -88,8 +91,8 @@ _NEVER_FOUND = ("config.unknown", "channel.unknown", "client.unknown")
 _ID_TAKEN = ("channel.id_taken", "client.id_taken", "credential_lookup", "device_name")
 
 
-def _service(outcome: Outcome, text: str | None) -> Worded:
-    return Worded(outcome=outcome, text=text)
+def _service(outcome: Outcome, text: str | None, cause: str = "") -> Worded:
+    return Worded(outcome=outcome, text=text, cause=cause)
 
 
 def _request(outcome: Outcome, text: str | None) -> Worded:
@@ -173,6 +176,22 @@ _RAW: Wording = {
     ("", "bootstrap.short"): _service(Reason.MALFORMED, MALFORMED),
 }
 
+_MAGISTRALA_THING: Wording = {
+    **_THING,
+    ("", "body.json"): _request(Reason.MALFORMED, None),
+    ("", "bearer.unknown"): _service(Reason.UNAUTHENTICATED, BAD_TOKEN, BAD_TOKEN),
+    **_any(GUARDS, _service(Reason.CONFLICT, NOT_ADDED, TAKEN), op.CREATE_CONFIG),
+    (op.CREATE_CONFIG, "config.channel_unknown"): _service(Reason.MALFORMED, CHANNELS_UNCHECKED, MALFORMED),
+    (op.CREATE_CONFIG, "config.client_unknown"): _service(Reason.NOT_FOUND, NO_THING, THINGS_FAILED),
+    (op.SHOW_CONFIG, "config.unknown"): _service(Reason.NOT_FOUND, NOT_VIEWED, NOT_FOUND),
+    (op.CHANGE_CONFIG, "config.unknown"): _service(Reason.NOT_FOUND, CONNECTIONS_UNCHANGED, NOT_FOUND),
+    (op.CHANGE_CERTIFICATES, "config.unknown"): _service(Reason.NOT_FOUND, CERTS_UNCHANGED, NOT_FOUND),
+    (op.CHANGE_CONNECTIONS, "config.unknown"): _service(Reason.NOT_FOUND, CONNECTIONS_UNCHANGED, NOT_FOUND),
+    (op.CHANGE_CONNECTIONS, "config.channel_unknown"): _service(Reason.MALFORMED, CONNECTIONS_UNCHANGED, MALFORMED),
+    (op.CHANGE_STATE, "config.unknown"): _service(Reason.NOT_FOUND, STATE_UNCHANGED, NOT_FOUND),
+    ("", "bootstrap.unknown"): _service(Reason.NOT_FOUND, NOT_READ, NOT_FOUND),
+}
+
 _CREATING_ENTITIES = (op.CREATE_CHANNEL, op.CREATE_CHANNELS, op.CREATE_CLIENT, op.CREATE_CLIENTS)
 _CLIENT: Wording = {
     **_THING,
@@ -192,6 +211,11 @@ _CLIENT: Wording = {
         for operation in _CREATING_ENTITIES
         for key in _any(_ID_TAKEN, _service(Reason.CONFLICT, TAKEN), operation)
     },
+}
+
+_THINGS_DOMAIN: Wording = {
+    **_CLIENT,
+    (op.CREATE_CONFIG, "config.client_unknown"): _service(Reason.NOT_FOUND, NO_THING),
 }
 
 _CHANGING_CONFIGS = (op.CHANGE_CONFIG, op.CHANGE_CERTIFICATES, op.CHANGE_CONNECTIONS, op.CHANGE_STATE)
@@ -215,8 +239,10 @@ RAW: Final[Wording] = MappingProxyType(_RAW)
 """Mainflux 0.12.1."""
 THING: Final[Wording] = MappingProxyType(_THING_0_13)
 """Mainflux 0.13.0."""
-MAGISTRALA_THING: Final[Wording] = MappingProxyType(_THING)
+MAGISTRALA_THING: Final[Wording] = MappingProxyType(_MAGISTRALA_THING)
 """Magistrala 0.14."""
+THINGS_DOMAIN: Final[Wording] = MappingProxyType(_THINGS_DOMAIN)
+"""Magistrala 0.15.1."""
 CLIENT: Final[Wording] = MappingProxyType(_CLIENT)
 """Magistrala 0.16.0."""
 CLIENT_0_20: Final[Wording] = MappingProxyType(_CLIENT_0_20)
