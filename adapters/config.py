@@ -98,6 +98,7 @@ def from_environment(environ: MutableMapping[str, str]) -> Config:
 
     Raises `SettingError` for the first setting that is wrong.
     """
+    hexadecimal = bootstrap_key.was_hex(environ.get("MF_BOOTSTRAP_ENCRYPT_KEY", ""))
     given = _take(environ)
     values: dict[str, Any] = {}
     data = Path(given.get("DATA", "data"))
@@ -115,7 +116,10 @@ def from_environment(environ: MutableMapping[str, str]) -> Config:
     for name in LATER:
         if given.get(name):
             raise SettingError(f"{PREFIX}{name}: TLS listeners are not in this version; leave it empty")
-    return Config(**values, warnings=_warnings(given, values))
+    warnings = _warnings(given, values)
+    if hexadecimal and "BOOTSTRAP_KEY_FORMAT" not in given:
+        warnings = (*warnings, f"{PREFIX}BOOTSTRAP_KEY_FORMAT: Mainflux up to 0.13 reads this key as hex; set it to hex or raw")
+    return Config(**values, warnings=warnings)
 
 
 def describe(config: Config) -> list[tuple[str, str]]:
@@ -130,7 +134,7 @@ def describe(config: Config) -> list[tuple[str, str]]:
 def _take(environ: MutableMapping[str, str]) -> dict[str, str]:
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
     for name, aliases in ALIASES.items():
-        _adopt(name, {alias: environ.pop(alias) for alias in aliases if alias in environ}, given)
+        _adopt(name, _under_old_names(aliases, environ), given)
     for name in SECRETS:
         environ.pop(PREFIX + name, None)
         file = given.pop(f"{name}_FILE", None)
@@ -138,16 +142,22 @@ def _take(environ: MutableMapping[str, str]) -> dict[str, str]:
             continue
         if name in given:
             raise SettingError(f"{PREFIX}{name}: set it or {PREFIX}{name}_FILE, not both")
-        given[name] = _read_file(f"{name}_FILE", file)
+        given[name] = _read_file(f"{PREFIX}{name}_FILE", file)
     return given
+
+
+def _under_old_names(aliases: tuple[str, ...], environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Take a secret that is set under old names, or in files that these name."""
+    old = {alias: environ.pop(alias) for alias in aliases if alias in environ}
+    files = {f"{alias}_FILE": environ.pop(f"{alias}_FILE") for alias in aliases if f"{alias}_FILE" in environ}
+    return old | {variable: _read_file(variable, path) for variable, path in files.items()}
 
 
 def _adopt(name: str, old: dict[str, str], given: dict[str, str]) -> None:
     """Take a secret under its old names; where several names say different things there is no telling which one counts."""
-    known = {value for value in (given.get(name), *old.values()) if value is not None}
-    if len(known) > 1 or (old and f"{name}_FILE" in given):
-        names = ", ".join([PREFIX + name, *old])
-        raise SettingError(f"{PREFIX}{name}: {names} are set and differ; keep one of them")
+    current = {f"{PREFIX}{own}": given[own] for own in (name, f"{name}_FILE") if own in given}
+    if old and (len(set(old.values()) | set(current.values())) > 1 or f"{name}_FILE" in given):
+        raise SettingError(f"{', '.join((*current, *old))}: they are the same setting and differ; keep one of them")
     if old:
         given[name] = next(iter(old.values()))
 
@@ -157,7 +167,7 @@ def _read_file(name: str, path: str) -> str:
         return Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SettingError(f"{PREFIX}{name}: cannot read {path}: {reason}") from error
+        raise SettingError(f"{name}: cannot read {path}: {reason}") from error
 
 
 def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:
@@ -177,7 +187,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "DATABASE_QUEUE": ("database_queue", settings.count(1)),
     "ADMIN_TOKEN": ("admin_token", settings.admin_token),
     "MASTER_KEY": ("master_key", settings.master_key),
-    "DIALECTS": ("dialects", settings.some_of(DIALECTS)),
+    "DIALECTS": ("dialects", settings.some_of(SPOKEN[1:])),
     "MAINFLUX_FLAVOUR": ("mainflux_flavour", settings.one_of(FLAVOURS["mainflux"])),
     "MAGISTRALA_FLAVOUR": ("magistrala_flavour", settings.one_of(FLAVOURS["magistrala"])),
     "BOOTSTRAP_ENCRYPT_KEY": ("bootstrap_encrypt_key", settings.optional_secret),
@@ -226,6 +236,10 @@ def _warnings(given: Mapping[str, str], values: Mapping[str, Any]) -> tuple[str,
     ]
     if bootstrap_key.is_published(values.get("bootstrap_encrypt_key")):
         warnings.append(f"{PREFIX}BOOTSTRAP_ENCRYPT_KEY: this key is printed in public documents; take one of your own")
+    if values.get("provision_api_key") is not None:
+        warnings.append(f"{PREFIX}PROVISION_API_KEY: whoever reaches /mapping can make devices without a token")
+    if not any(values.get(name, True) for name in ("http", "coap", "mqtt")):
+        warnings.append(f"{PREFIX}HTTP, {PREFIX}COAP and {PREFIX}MQTT are all off: nothing is served")
     if values["database"] == "memory:":
         warnings.append(f"{PREFIX}DATABASE: memory: forgets every device when the gateway stops")
     return tuple(warnings)
@@ -240,7 +254,7 @@ def _shown(value: Any) -> str:
         case Secret():
             return "(set)"
         case Layout():
-            return f"{len(value.clients)} clients, {len(value.channels)} channels"
+            return f"clients: {len(value.clients)}, channels: {len(value.channels)}"
         case None:
             return "(not set)"
         case Rate():

@@ -10,20 +10,25 @@ from adapters.topics import covers
 
 
 class Face:
-    """Some dialects side by side. Where there is one alone, an HTTP request that no route fits is its to refuse."""
+    """Some dialects side by side.
+
+    An HTTP request that no route fits is to be refused by the dialect that is alone, or alone in having paths that begin so.
+    """
 
     def __init__(self, dialects: Iterable[Dialect]) -> None:
         dialects = tuple(dialects)
         self._router = Router(dialects)
         self._alone = Miss(dialects[0]) if len(dialects) == 1 else Miss()
+        self._owners = _by_first_segment(dialects)
         self._guests = _by_login(guest for dialect in dialects for guest in dialect.GUESTS)
         self._subscriptions = tuple(dict.fromkeys(pattern for dialect in dialects for pattern in dialect.SUBSCRIPTIONS))
 
     def find(self, inbound: Inbound) -> Match | Miss:
         """Return the route of a request, or what is known about its path."""
         found = self._router.find(inbound)
-        nobodys = isinstance(found, Miss) and found.dialect is None
-        return self._alone if nobodys and inbound.carrier is Carrier.HTTP else found
+        if isinstance(found, Match) or found.dialect is not None or inbound.carrier is not Carrier.HTTP:
+            return found
+        return self._owners.get(_first_segment(inbound.path), self._alone)
 
     def guest(self, username: str, client_id: str) -> Guest | None:
         """Return the guest whose login is the user name or the client id."""
@@ -32,6 +37,20 @@ class Face:
     def may_subscribe(self, topic_filter: str) -> bool:
         """Tell whether some dialect lets an identified device subscribe to this filter."""
         return any(covers(pattern, topic_filter) for pattern in self._subscriptions)
+
+
+def _first_segment(path: str) -> str:
+    return path.split("/", 2)[1] if path.startswith("/") else ""
+
+
+def _by_first_segment(dialects: Iterable[Dialect]) -> dict[str, Miss]:
+    """Return what to say of the paths that begin with a word, where it is one dialect's."""
+    owners: dict[str, list[Dialect]] = {}
+    for dialect in dialects:
+        routes = (route for route in dialect.ROUTES if route.carrier is Carrier.HTTP)
+        for word in {_first_segment(route.path) for route in routes}:
+            owners.setdefault(word, []).append(dialect)
+    return {word: Miss(found[0]) for word, found in owners.items() if len(found) == 1 and "{" not in word}
 
 
 def _by_login(guests: Iterable[Guest]) -> dict[str, Guest]:

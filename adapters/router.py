@@ -116,9 +116,10 @@ def _refuse_ambiguous(templates: Sequence[_Template]) -> None:
 
 
 def _ambiguous(first: Route, second: Route) -> AmbiguousRoutesError:
-    return AmbiguousRoutesError(
-        f"{first.method} {first.path} and {second.method} {second.path} over {first.carrier.value} could match one request"
-    )
+    asked = f"{first.method} {first.path}"
+    if first.path != second.path:
+        asked += f" and {second.method} {second.path}"
+    return AmbiguousRoutesError(f"two of them could be meant by {asked} over {first.carrier.value}")
 
 
 def _is_capture(segment: str) -> bool:

@@ -26,17 +26,14 @@ class Watches:
         return partial(self._end, key, self._last)
 
     def tell(self, changes: Changes) -> None:
-        """Tell those whom committed changes may concern. A channel may be in any configuration, so that is all of them."""
+        """Tell those whom committed changes may concern. A channel may be in any configuration, but a new one is in none."""
         if not self._watchers:
             return
-        keys: set[str] = set()
-        for entity in (*changes.insert, *changes.replace, *(deletion.entity for deletion in changes.delete)):
-            if isinstance(entity, Channel):
-                keys = set(self._watchers)
-                break
-            key = _key(entity)
-            if key in self._watchers:
-                keys.add(key)
+        changed_or_gone = (*changes.replace, *(deletion.entity for deletion in changes.delete))
+        if any(isinstance(entity, Channel) for entity in changed_or_gone):
+            keys = set(self._watchers)
+        else:
+            keys = {_key(entity) for entity in (*changes.insert, *changed_or_gone)} & self._watchers.keys()
         for key in keys:
             for changed in tuple(self._watchers.get(key, {}).values()):
                 changed()

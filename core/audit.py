@@ -10,16 +10,22 @@ from core.model import DEFAULT_TENANT, Device, DeviceId, Event, EventId, EventKi
 from core.ports import Changes, Clock, Entropy, Repository
 
 _NAME_CHARACTERS = 255
+_SHARE = 100
 
 
 class Audit:
-    """Makes events; those of refused requests are written at once, up to `refusals` a second over all sources."""
+    """Makes events; those of refused requests are written at once, up to `refusals` a second over all sources.
+
+    Requests that were refused because there were too many are a hundredth of that for each source: what a flood is told must
+    not keep out what others are told, nor push it out of what is kept.
+    """
 
     def __init__(self, repository: Repository, clock: Clock, entropy: Entropy, refusals: Rate) -> None:
         self._repository = repository
         self._clock = clock
         self._entropy = entropy
         self._refusals = Buckets(refusals, entries=1)
+        self._turned_away = Buckets(Rate(refusals.per_second / _SHARE, max(refusals.burst / _SHARE, 1.0)))
 
     def event(
         self,
@@ -79,7 +85,7 @@ class Audit:
         What the registry itself failed at is not recorded: it would fail again, and the device would wait for both.
         """
         of_the_registry = refusal.reason is Reason.UNAVAILABLE and refusal.check.startswith("storage.")
-        if of_the_registry or self._refusals.take("", self._clock.monotonic()):
+        if of_the_registry or self._is_beyond(refusal, context.source):
             return
         owner = profile or device
         event = self.event(
@@ -94,3 +100,8 @@ class Audit:
         )
         with contextlib.suppress(Refusal, Conflict):
             await self._repository.commit(Changes(events=(event,)))
+
+    def _is_beyond(self, refusal: Refusal, source: str) -> bool:
+        now = self._clock.monotonic()
+        floods = refusal.reason is Reason.TOO_MANY and self._turned_away.take(source, now) > 0
+        return floods or self._refusals.take("", now) > 0

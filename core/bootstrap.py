@@ -77,7 +77,7 @@ class Bootstrap(msgspec.Struct, frozen=True):
             raise Refusal(Reason.NOT_FOUND, "there is no configuration for this external id", check="bootstrap.unknown")
         if isinstance(request.proof, Identity):
             if request.proof.device != found.device.id:
-                raise _forbidden("identity.other")
+                raise Refusal(Reason.FORBIDDEN, "the connection is another device's", check="identity.other")
         elif presented.fault or not right:
             raise _forbidden(presented.fault or "bootstrap.key")
         _require_let_in(found.device)

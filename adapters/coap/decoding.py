@@ -164,7 +164,7 @@ def _not_understood(number: int) -> Fault | None:
 
 
 def _add(message: Message, number: OptionNumber, value: bytes) -> Fault | None:
-    if number == URI_PATH and (b"/" in value or value in DOTS):
+    if number == URI_PATH and value in DOTS:
         return _fault(Code.BAD_REQUEST, "coap.path", "path segment not allowed", recorded=False)
     if number in FORMATS and int.from_bytes(value, "big") not in MEDIA_TYPES:
         # Content-Format is elective, so an unknown one counts as none; Accept is critical (RFC 7252, section 5.10.4).

@@ -64,6 +64,7 @@ def inbound(message: Message, peer: Peer, body: bytes | None = None) -> Inbound:
         carrier=Carrier.COAP,
         method=METHODS.get(message.code, ""),
         path="/" + "/".join(options.uri_path),
+        segments=("", *options.uri_path) if any("/" in segment for segment in options.uri_path) else (),
         peer=peer,
         query=dict(_pair(item) for item in query) if query else NOTHING,
         headers=NOTHING if accept is None else {"accept": MEDIA_TYPES[accept]},

@@ -79,7 +79,7 @@ class HttpServer:
         await self._connections.shutdown(deadline_seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        page = self._pages.get(request.raw_path.partition("?")[0])
+        page = self._pages.get(translate.target(request).partition("?")[0])
         if page is not None and request.method in ("GET", "HEAD"):
             return await _show(page)
         response = translate.outbound(await self._answer(request))
@@ -110,6 +110,7 @@ class HttpServer:
         if (request.content_length or 0) > self._config.max_body_bytes:
             raise self._too_large()
         self._reserve(large, request.content_length or 0)
+        await _invite(request)
         if request.content.is_eof() and request.content.total_bytes <= self._config.max_body_bytes:
             self._reserve(large, request.content.total_bytes)
             return await request.content.read()  # all of it came with the headers: nothing to wait for
@@ -210,6 +211,13 @@ class _Connections(web.Server):
         if 0 < self._config.connections_per_source <= self._sources[source]:
             return "http.connections_per_source"
         return ""
+
+
+async def _invite(request: web.BaseRequest) -> None:
+    """Tell a client to send the body that it waits with (RFC 9110, section 10.1.1); a refused one is never sent then."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.is_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # it is no part of the response
 
 
 async def _show(page: Callable[[], Awaitable[Page]]) -> web.Response:

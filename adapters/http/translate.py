@@ -42,7 +42,7 @@ _ESCAPED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
     """Make a neutral request. The path is decoded once, byte sequences that are not UTF-8 become U+FFFD."""
-    raw_path, _, raw_query = request.raw_path.partition("?")
+    raw_path, _, raw_query = target(request).partition("?")
     return Inbound(
         carrier=Carrier.HTTP,
         method=request.method,
@@ -56,6 +56,15 @@ def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
         content_type=request.headers.get("Content-Type"),
         body=body,
     )
+
+
+def target(request: web.BaseRequest) -> str:
+    """Return path and query as they were sent, without the origin in front that proxies write (RFC 9112, section 3.2.2)."""
+    raw = request.raw_path
+    if raw.startswith("/") or "://" not in raw:
+        return raw
+    _, slash, rest = raw.partition("://")[2].partition("/")
+    return slash + rest or "/"
 
 
 def outbound(answer: Outbound) -> web.Response:

@@ -10,12 +10,14 @@ import msgspec
 from adapters.exchange import Exchange, Inbound, Outbound, Success
 from adapters.mqtt.session import Session
 from adapters.mqtt.shared import Shared
+from core.errors import Reason
 from core.messages import ANY_ETAG
 
 # A change between an answer and the beginning of its watch was told to nobody, so the watch asks once more. Not at once: most
 # devices that fetch something are gone before, and need no second evaluation.
 _FIRST_LOOK_SECONDS = 1.0
 _LEAST_RETRY_SECONDS = 1.0
+_FAULT_RETRY_SECONDS = 10.0  # a fault of ours names no time
 
 
 class Receiver(Protocol):
@@ -180,11 +182,13 @@ class Pushes:
                 self._receiver.push(out.topic or watch.topic, out, self._session)
             if not self._follow(watch, out):
                 self._drop(watch)
-        elif out.retry_after is not None:
-            # Too busy is no answer to the question.
-            self._look_again(watch, max(out.retry_after, _LEAST_RETRY_SECONDS))
-        else:
+        elif out.retry_after is not None or out.outcome is Reason.INTERNAL:
+            # Too busy, or too slow, is no answer to the question.
+            wait = _FAULT_RETRY_SECONDS if out.retry_after is None else out.retry_after
+            self._look_again(watch, max(wait, _LEAST_RETRY_SECONDS))
+        elif not watch.key:
             self._drop(watch)
+        # What is refused now may be granted again: a device that was disabled for a while is still there, and still listens.
 
     def _follow(self, watch: Watch, out: Outbound) -> bool:
         """Watch what an answer says, from that answer on; False where it cannot be watched."""

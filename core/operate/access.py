@@ -42,7 +42,7 @@ ALLOWED: dict[type, frozenset[Role]] = {
     messages.ListTokens: _ADMIN | {Role.AUDITOR},
     messages.DeleteToken: _ADMIN,
     configuring.CreateTenant: _ADMIN,
-    configuring.ListTenants: _ADMIN | {Role.AUDITOR},
+    configuring.ListTenants: _ADMIN,
     configuring.CreateChannels: _WRITE,
     configuring.ListChannels: _READ,
     configuring.ShowChannel: _READ,

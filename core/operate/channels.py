@@ -97,7 +97,7 @@ class Channels(msgspec.Struct, frozen=True):
 def make_channel(new: NewChannel, tenant: TenantId, issuer: Issuer) -> Channel:
     """Return the channel that is meant. Raises `Refusal` MALFORMED."""
     if new.id:
-        values.require_text(new.id, "channel")
+        values.require_text(new.id, "id", of="channel")
     _require_writable(new.name, new.metadata)
     now = issuer.clock.now()
     return Channel(
@@ -111,5 +111,5 @@ def make_channel(new: NewChannel, tenant: TenantId, issuer: Issuer) -> Channel:
 
 
 def _require_writable(name: str, metadata: dict[str, object]) -> None:
-    values.require_size(name, "channel", NAME_CHARACTERS)
+    values.require_size(name, "name", NAME_CHARACTERS, of="channel")
     values.require_metadata(metadata)

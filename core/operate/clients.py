@@ -197,10 +197,10 @@ class Clients(msgspec.Struct, frozen=True):
 def require_client(new: NewClient) -> None:
     """Check what an operator says about a client. Raises `Refusal` MALFORMED."""
     if new.id:
-        values.require_text(new.id, "client")
+        values.require_text(new.id, "id", of="client")
     if new.secret is not None:
-        values.require_text(new.secret.reveal(), "client")
-    values.require_size(new.label, "client", LABEL_CHARACTERS)
+        values.require_text(new.secret.reveal(), "secret", of="client")
+    values.require_size(new.label, "name", LABEL_CHARACTERS, of="client")
     values.require_metadata(new.metadata)
 
 

@@ -155,7 +155,7 @@ class Configs(msgspec.Struct, frozen=True):
             return made.device, made.secret, (*profile, made.device, made.credential)
         found = await self.registry.repository.read(DeviceQuery(scope.tenant, DeviceId(command.client)))
         if found is None:
-            raise Refusal(Reason.NOT_FOUND, "there is no client of this id", check="config.client_unknown")
+            raise Refusal(Reason.NOT_FOUND, "there is no device of this id", check="config.client_unknown")
         secret = client_secret(found.credentials, self.registry.issuer)
         if secret is not None:
             return found.device, secret, ()
@@ -169,7 +169,9 @@ class Configs(msgspec.Struct, frozen=True):
         found = await self.registry.repository.read(ChannelsQuery(scope.tenant, asked))
         channels = tuple(channel for channel in found if channel is not None)
         if len(channels) != len(asked):
-            raise values.malformed("one of the channels does not exist", "config.channel_unknown")
+            missing = next(identity for identity, channel in zip(asked, found, strict=True) if channel is None)
+            shown = missing[: values.TEXT_CHARACTERS]
+            raise values.malformed(f"channels: there is none of the id {shown!r}", "config.channel_unknown")
         return channels
 
     async def _change(self, command: ChangeConfig, scope: Scope) -> ShownConfig:
@@ -238,9 +240,9 @@ class Configs(msgspec.Struct, frozen=True):
 
 def require_config(command: CreateConfig) -> None:
     """Check what an operator says about a new configuration. Raises `Refusal` MALFORMED."""
-    values.require_text(command.external_id, "config")
+    values.require_text(command.external_id, "external_id", of="config")
     _require_key(command.external_key)
-    values.require_size(command.label, "config", LABEL_CHARACTERS)
+    values.require_size(command.label, "label", LABEL_CHARACTERS, of="config")
     _require_parts(command.name, command.content, command.certificates, command.channels)
 
 
@@ -253,13 +255,13 @@ def require_change(command: ChangeConfig) -> None:
 def _require_key(key: Secret) -> None:
     if not key.reveal():
         raise values.malformed("external_key: it is empty", "config.length")
-    values.require_size(key.reveal(), "config", TEXT_CHARACTERS)
+    values.require_size(key.reveal(), "external_key", TEXT_CHARACTERS, of="config")
 
 
 def _require_parts(name: str, content: str, certificates: ClientCertificates, channels: tuple[str, ...]) -> None:
-    values.require_size(name, "config", TEXT_CHARACTERS)
-    values.require_size(content, "config", CONTENT_CHARACTERS)
+    values.require_size(name, "name", TEXT_CHARACTERS, of="config")
+    values.require_size(content, "content", CONTENT_CHARACTERS, of="config")
     for text in (certificates.client_cert, certificates.client_key.reveal(), certificates.ca_cert):
-        values.require_size(text, "config", CERTIFICATE_CHARACTERS)
+        values.require_size(text, "certificates", CERTIFICATE_CHARACTERS, of="config")
     if len(channels) > CHANNELS:
         raise values.malformed(f"channels: more than {CHANNELS}", "config.length")

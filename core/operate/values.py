@@ -40,18 +40,19 @@ def require_label(text: str, what: str) -> str:
     return trimmed
 
 
-def require_text(text: str, what: str, at_least: int = 1) -> None:
-    """Check length and characters of a text. Raises `Refusal` MALFORMED."""
+def require_text(text: str, what: str, at_least: int = 1, *, of: str = "") -> None:
+    """Check length and characters of a text. Raises `Refusal` MALFORMED; `of` is the entity it is a part of, for the check."""
     if not at_least <= len(text) <= TEXT_CHARACTERS:
-        raise malformed(f"{what}: {at_least} to {TEXT_CHARACTERS} characters are needed, not {len(text)}", f"{what}.length")
+        needed = f"{what}: {at_least} to {TEXT_CHARACTERS} characters are needed, not {len(text)}"
+        raise malformed(needed, f"{of or what}.length")
     if credentials.has_control_characters(text):
-        raise malformed(f"{what}: control characters are not allowed", f"{what}.characters")
+        raise malformed(f"{what}: control characters are not allowed", f"{of or what}.characters")
 
 
-def require_size(text: str, what: str, most: int) -> None:
-    """Check that a text, which may hold anything, is not too long. Raises `Refusal` MALFORMED."""
+def require_size(text: str, what: str, most: int, *, of: str) -> None:
+    """Check that a text, which may hold anything, is not too long. Raises `Refusal` MALFORMED as `require_text` does."""
     if len(text) > most:
-        raise malformed(f"{what}: more than {most} characters", f"{what}.length")
+        raise malformed(f"{what}: more than {most} characters", f"{of}.length")
 
 
 def require_secret(secret: Secret) -> None:

@@ -159,8 +159,36 @@ def test_secrets_of_bootstrap_are_known_by_their_old_names(prefix):
     assert config.bootstrap_encrypt_key == Secret("k" * 24)
     assert config.provision_api_key == Secret("t" * 20)
     assert environ == {}
-    assert config.warnings == ()
+    assert config.warnings == ("FIRSTLIGHT_PROVISION_API_KEY: whoever reaches /mapping can make devices without a token",)
     assert ("FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY", "(set)") in describe(config)
+
+
+def test_old_names_may_name_files_too(tmp_path):
+    (tmp_path / "key").write_text("k" * 16 + "\n")
+    environ = {"MG_BOOTSTRAP_ENCRYPT_KEY_FILE": str(tmp_path / "key")}
+    assert from_environment(environ).bootstrap_encrypt_key == Secret("k" * 16)
+    assert environ == {}
+    with pytest.raises(SettingError, match=r"^SMQ_BOOTSTRAP_ENCRYPT_KEY_FILE: cannot read /nonexistent"):
+        from_environment({"SMQ_BOOTSTRAP_ENCRYPT_KEY_FILE": "/nonexistent"})
+
+
+@pytest.mark.parametrize(
+    ("key", "key_format", "warned"),
+    [("0f" * 16, None, True), ("0f" * 16, "raw", False), ("0f" * 24, "hex", False), ("xy" * 16, None, False)],
+)
+def test_a_key_that_mainflux_read_as_hex_is_warned_of(key, key_format, warned):
+    given = {"MF_BOOTSTRAP_ENCRYPT_KEY": key, "FIRSTLIGHT_BOOTSTRAP_KEY_FORMAT": key_format}
+    config = from_environment({name: value for name, value in given.items() if value is not None})
+    assert any("reads this key as hex" in warning for warning in config.warnings) is warned
+
+
+def test_a_gateway_that_serves_nothing_is_warned_of():
+    config = from_environment({"FIRSTLIGHT_HTTP": "", "FIRSTLIGHT_COAP": "", "FIRSTLIGHT_MQTT": ""})
+    assert config.warnings == ("FIRSTLIGHT_HTTP, FIRSTLIGHT_COAP and FIRSTLIGHT_MQTT are all off: nothing is served",)
+
+
+def test_a_flavour_may_be_named_where_dialects_are():
+    assert from_environment({"FIRSTLIGHT_DIALECTS": "mainflux:mf-raw"}).dialects == ("mainflux:mf-raw",)
 
 
 def test_a_secret_under_two_names_must_be_the_same():

@@ -49,7 +49,7 @@ def test_a_file_of_the_original_service_is_read(tmp_path: Path) -> None:
         ("data-channel", {"type": "data"}),
     ]
     assert (found.content, found.provision, found.activate) == ('{"agent":{"log_level":"info"}}', True, False)
-    assert ("FIRSTLIGHT_PROVISION_LAYOUT", "1 clients, 2 channels") in describe(config)
+    assert ("FIRSTLIGHT_PROVISION_LAYOUT", "clients: 1, channels: 2") in describe(config)
 
 
 def test_clients_are_the_newer_word_and_everything_else_has_a_default(tmp_path: Path) -> None:

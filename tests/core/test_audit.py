@@ -79,6 +79,30 @@ async def test_the_budget_is_one_for_all_sources() -> None:
     assert len(await registry.events()) == 1
 
 
+async def test_what_a_flood_is_told_leaves_room_for_what_others_are_told() -> None:
+    registry = Registry(refusals=Rate(200.0, 300.0))
+    flood, other = (Context("c", "http", "", source) for source in ("192.0.2.1", "192.0.2.2"))
+    too_many = Refusal(Reason.TOO_MANY, "too many attempts, try again later", check="limit.bootstrap")
+    for _ in range(1_000):
+        await registry.audit.refused(EventKind.BOOTSTRAP_REFUSED, flood, too_many)
+    assert len(await registry.events()) == 3
+    await registry.audit.refused(EventKind.BOOTSTRAP_REFUSED, other, REFUSAL)
+    await registry.audit.refused(EventKind.BOOTSTRAP_REFUSED, other, too_many)
+    assert len(await registry.events()) == 5
+    registry.clock.advance(0.5)
+    await registry.audit.refused(EventKind.BOOTSTRAP_REFUSED, flood, too_many)
+    await registry.audit.refused(EventKind.BOOTSTRAP_REFUSED, flood, too_many)
+    assert len(await registry.events()) == 6
+
+
+async def test_who_records_without_a_limit_records_floods_too() -> None:
+    registry = Registry()
+    too_many = Refusal(Reason.TOO_MANY, "too many attempts, try again later", check="limit.bootstrap")
+    for _ in range(10):
+        await registry.audit.refused(EventKind.BOOTSTRAP_REFUSED, CONTEXT, too_many)
+    assert len(await registry.events()) == 10
+
+
 def conflicting(_changes: Changes) -> Exception | None:
     return Conflict(Guard.VERSION)
 

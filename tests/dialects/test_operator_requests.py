@@ -259,7 +259,8 @@ GOOD: list[tuple[str, str, object, Mapping[str, str], object]] = [
             certificates=ClientCertificates("C", Secret("secret-5"), "A"),
         ),
     ),
-    ("GET", "/v1/configs", b"", {"active": "", "external_id": "", "name": ""}, configuring.ListConfigs(opened=False)),
+    ("GET", "/v1/configs", b"", {"active": "", "name": ""}, configuring.ListConfigs(opened=False)),
+    ("GET", "/v1/configs", b"", {"external_id": ""}, configuring.ListConfigs(opened=False, external_id="")),
     (
         "GET",
         "/v1/configs",

@@ -20,6 +20,16 @@ def test_what_fits_no_route_is_a_lone_dialects_to_refuse() -> None:
     assert isinstance(Face([first, second]).find(inbound("/b")), Match)
 
 
+def test_a_path_that_begins_as_one_dialects_do_is_that_ones_to_refuse() -> None:
+    first = StandIn(route("/a/b"), route("/c/{id}"), route("/{d}/e"), name="first")
+    second = StandIn(route("/a/x"), route("/t", carrier=Carrier.COAP), name="second")
+    face = Face([first, second])
+    assert face.find(inbound("/c/d/e/f")) == Miss(first)
+    for path in ("/a/nowhere", "/t", "/{d}", "/", "nowhere", ""):
+        assert face.find(inbound(path)) == Miss()
+    assert face.find(inbound("/c/d/e/f", carrier=Carrier.COAP)) == Miss()
+
+
 def test_dialects_share_a_guest_that_they_agree_about() -> None:
     other = Guest(name="visitor", login="visitor", subscriptions=("news/+",), linger_seconds=None)
     face = Face([StandIn(guests=(GUEST,)), StandIn(guests=(other,))])

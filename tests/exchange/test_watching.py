@@ -53,6 +53,7 @@ async def test_every_change_of_what_a_device_gets_is_told_and_others_are_not() -
         await desk(command)
         assert len(told) == number
     await desk(ChangeConfig(id=other.device.id, content="new"))
+    await desk(CreateChannels((NewChannel(),)))
     assert len(told) == len(commands)
     end()
     end()

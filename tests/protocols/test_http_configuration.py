@@ -96,6 +96,51 @@ async def test_each_address_may_have_an_exchange_of_its_own() -> None:
         assert (len(exchange.seen), len(other.seen)) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("http://h/x/y?a=1", "/x/y", "a=1"),
+        ("https://user@h:8080/x", "/x", ""),
+        ("http://h", "/", ""),
+        ("http://h?a=1", "/", ""),
+        ("/x?next=http://h/y", "/x", "next=http://h/y"),
+    ],
+)
+async def test_an_origin_in_front_of_the_path_is_no_part_of_it(target: str, path: str, query: str) -> None:
+    async with serving() as (exchange, _, _, base):
+        answer = await sent(base, f"GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert (exchange.seen[0].path, exchange.seen[0].raw_query) == (path, query)
+
+
+async def test_who_waits_with_a_body_is_invited_to_send_it_unless_it_is_refused() -> None:
+    async with serving(HttpConfig(max_body_bytes=10)) as (exchange, _, _, base):
+        reader, writer = await asyncio.open_connection(HOST, URL(base).port)
+        writer.write(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        async with asyncio.timeout(DEADLINE):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"abc")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert await reader.readexactly(8) == b"document"
+        writer.close()
+        await writer.wait_closed()
+        assert exchange.seen[0].body == b"abc"
+        large = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 30\r\nExpect: 100-continue\r\n\r\n"
+        assert (await sent(base, large)).startswith(b"HTTP/1.1 413")
+
+
+async def sent(base: str, content: bytes) -> bytes:
+    """Send this and return everything that comes back."""
+    reader, writer = await asyncio.open_connection(HOST, URL(base).port)
+    writer.write(content)
+    async with asyncio.timeout(DEADLINE):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
 async def refused(base: str, chunked: bool) -> bytes:
     """Send the beginning of a large body, and return what is answered to it."""
     reader, writer = await asyncio.open_connection(HOST, URL(base).port)

@@ -88,7 +88,7 @@ class ConfigFilter(Paged, frozen=True):
     """Which configurations to list. A page is short, as each entry may have a megabyte behind it."""
 
     limit: Annotated[int, Meta(ge=1, le=100, description="Entries of a page.")] = 100
-    external_id: Annotated[str, Meta(description="The whole external id.")] = ""
+    external_id: Annotated[str, Meta(description="The whole external id.")] | UnsetType = UNSET
     name: PartOfName = ""
     active: Annotated[TruthWord, Meta(description="Those that are active, or those that are not.")] = ""
 

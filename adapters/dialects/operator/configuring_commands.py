@@ -1,5 +1,7 @@
 """From what operators sent about tenants, channels and configurations to the core's commands: one function each."""
 
+from msgspec import UnsetType
+
 from adapters.dialects.operator import bodies
 from adapters.dialects.operator import configuring_bodies as sent
 from adapters.dialects.operator.commands import given
@@ -63,7 +65,7 @@ def create_config(_ref: str, _query: bodies.Scoped, body: sent.NewConfig) -> con
 def list_configs(_ref: str, query: sent.ConfigFilter, _body: None) -> configuring.ListConfigs:
     """GET /v1/configs."""
     return configuring.ListConfigs(
-        external_id=query.external_id or None,
+        external_id=None if isinstance(query.external_id, UnsetType) else query.external_id,
         name=query.name or None,
         active=choice("active", query.active, sent.Truth) is sent.Truth.YES if query.active else None,
         after=query.after or None,
