@@ -156,7 +156,11 @@ class Notifier:
     async def _update(self, observer: Observer) -> None:
         observer.due = False
         answer = await self._ask(observer)
-        if not observer.listed or _knows(observer, answer) or not self._tell(observer, answer):
+        if answer.retry_after is not None and not isinstance(answer.outcome, Success):
+            # Too busy is no answer to the question, and must not end what a whole fleet observes.
+            asyncio.get_running_loop().call_later(answer.retry_after, self._changed, observer)
+            self._free(observer.client)
+        elif not observer.listed or _knows(observer, answer) or not self._tell(observer, answer):
             self._free(observer.client)
 
     async def _ask(self, observer: Observer) -> Outbound:
