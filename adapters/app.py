@@ -37,8 +37,9 @@ from core.limits import Buckets
 from core.messages import BootstrapRequest, ProvisionRequest, Report
 from core.model import DEFAULT_TENANT, Lookup
 from core.operate import Operate, Operation, bearer_lookup
-from core.ports import Changes, ProfilePage, Repository, TenantQuery
+from core.ports import Changes, Repository
 from core.provision import Provision
+from core.queries import ProfilePage, TenantQuery
 from core.report import TakeReport
 from storage import open_repository
 

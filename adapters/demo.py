@@ -15,7 +15,8 @@ from core.crypto.tokens import new_id
 from core.issuer import Issuer
 from core.model import DEFAULT_TENANT, Profile, ProfileId, Reprovision, Secret, Strategy
 from core.operate.values import draw_claim_text
-from core.ports import Changes, ProfilePage, ProfileQuery, Repository
+from core.ports import Changes, Repository
+from core.queries import ProfilePage, ProfileQuery
 
 PROFILE = "demo"
 COAP_CLIENTS = ("coap-client", "coap-client-notls", "coap-client-openssl", "coap-client-gnutls")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from core.model import BootstrapConfig, Channel, Credential, Device
-from core.ports import Changes, Entity, Query, Repository, S
+from core.ports import Changes, Entity, Repository
+from core.queries import Query, S
 
 Changed = Callable[[], None]
 

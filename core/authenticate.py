@@ -11,7 +11,8 @@ from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.messages import Context, Identity, Login, MqttLogin, TokenLogin
 from core.model import CredentialKind, Device, DeviceState, EventKind
-from core.ports import BootstrapQuery, BootstrapSnapshot, Changes, LoginQuery, LoginSnapshot, Repository
+from core.ports import Changes, Repository
+from core.queries import BootstrapQuery, BootstrapSnapshot, LoginQuery, LoginSnapshot
 
 
 class Authenticate(msgspec.Struct, frozen=True):

@@ -12,7 +12,8 @@ from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.messages import ANY_ETAG, Bootstrapped, BootstrapRequest, Context, EncryptedKey, Identity, PlainKey
 from core.model import Device, DeviceState, EventKind, Secret
-from core.ports import BootstrapQuery, BootstrapSnapshot, Changes, Repository
+from core.ports import Changes, Repository
+from core.queries import BootstrapQuery, BootstrapSnapshot
 
 ATTEMPTS = 3
 _ID_CHARACTERS = 255  # no external id is longer, so no two of them share a bucket

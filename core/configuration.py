@@ -6,7 +6,7 @@ from core.crypto.vault import Vault
 from core.issuer import Issuer
 from core.messages import ClientCertificates, ClientSecret
 from core.model import BootstrapConfig, Channel, Credential, CredentialKind, Device, DeviceId, DeviceState, Lookup, Secret
-from core.ports import BootstrapSnapshot
+from core.queries import BootstrapSnapshot
 
 ETAG_BYTES = 8  # the most that CoAP takes (RFC 7252, section 5.10)
 _CERTIFICATES = msgspec.json.Decoder(tuple[str, str, str])

@@ -4,7 +4,8 @@ import msgspec
 
 from core.configuration import usable_channels
 from core.model import ChannelId, DeviceId, TenantId
-from core.ports import ConfigQuery, Repository
+from core.ports import Repository
+from core.queries import ConfigQuery
 
 
 class Permit(msgspec.Struct, frozen=True):

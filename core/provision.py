@@ -13,7 +13,8 @@ from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.messages import Context, CredentialValue, Provisioned, ProvisionRequest
 from core.model import Credential, Device, DeviceId, DeviceState, Event, EventKind, Profile, Strategy
-from core.ports import Changes, ClaimQuery, ClaimSnapshot, Delete, Repository
+from core.ports import Changes, Delete, Repository
+from core.queries import ClaimQuery, ClaimSnapshot
 from core.strategy import Activate, Create, Repeat, Rotate
 
 ATTEMPTS = 3

@@ -7,7 +7,7 @@ import msgspec
 from core.credentials import has_control_characters
 from core.errors import Reason, Refusal
 from core.model import Device, DeviceState, Profile, Reprovision, Strategy
-from core.ports import ClaimSnapshot
+from core.queries import ClaimSnapshot
 
 NAME_CHARACTERS = 255
 _MARKUP = re.compile(r"<[a-zA-Z/!?]")

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
 from core.model import Credential, Device, DeviceId, Lookup, OperatorToken, Profile, ProfileId, Tenant, TenantId
-from core.ports import (
+from core.queries import (
     ClaimQuery,
     ClaimSnapshot,
     DeviceNamesQuery,

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from core.model import BootstrapConfig, Channel, ChannelId, DeviceId
-from core.ports import BootstrapQuery, BootstrapSnapshot, ChannelsQuery, ConfigQuery
+from core.queries import BootstrapQuery, BootstrapSnapshot, ChannelsQuery, ConfigQuery
 from storage import rows
 from storage.answers import credentials_by_device
 from storage.rows import Row

@@ -9,7 +9,7 @@ import sqlite3
 from typing import Any, NamedTuple
 
 from core.model import Channel, DeviceState, EventKind
-from core.ports import BootstrapSnapshot, ChannelPage, ConfigPage, Counted, DeviceSnapshot, LabelledPage, UnknownPage
+from core.queries import BootstrapSnapshot, ChannelPage, ConfigPage, Counted, DeviceSnapshot, LabelledPage, UnknownPage
 from storage.answers import devices_by_id
 from storage.bounds import UNKNOWN_AMONG, page_size, page_start
 from storage.configurations import channels_by_id, configs_by_id

@@ -7,9 +7,9 @@ from typing import Any, TypeVar, cast
 
 from core.errors import Conflict
 from core.model import DEFAULT_TENANT, OperatorToken, Profile, Tenant
-from core.ports import (
+from core.ports import Changes
+from core.queries import (
     BootstrapQuery,
-    Changes,
     ChannelPage,
     ChannelsQuery,
     ClaimQuery,

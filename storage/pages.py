@@ -6,7 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from core.model import Device, DeviceState, Event, EventKind, OperatorToken, Profile, Tenant
-from core.ports import DevicePage, EventPage, ProfilePage, TenantPage, TokenPage
+from core.queries import DevicePage, EventPage, ProfilePage, TenantPage, TokenPage
 from storage import rows
 from storage.bounds import page_size
 from storage.rows import Row

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from core.ports import (
+from core.queries import (
     BootstrapQuery,
     ChannelPage,
     ChannelsQuery,

@@ -3,7 +3,7 @@
 from typing import cast
 
 from core.model import BootstrapConfig, Channel, Credential, Device, Lookup, OperatorToken, Profile, TenantId
-from core.ports import (
+from core.queries import (
     BootstrapQuery,
     BootstrapSnapshot,
     ChannelsQuery,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from core.model import BootstrapConfig, Channel, Device, Event, EventKind, OperatorToken, Profile, Tenant
-from core.ports import (
+from core.queries import (
     BootstrapSnapshot,
     ChannelPage,
     ConfigPage,

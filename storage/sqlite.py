@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from core.ports import Changes, Query
+from core.ports import Changes
+from core.queries import Query
 from storage import database_file, migration, reading, refusals, writing
 from storage.bounds import GROUP, PRUNED_AT_ONCE, QUEUE
 from storage.grouping import Group

@@ -18,7 +18,8 @@ from core.operate.configuring import CreateChannels, CreateConfig, NewChannel, S
 from core.operate.messages import Command, CreateProfile, CreateToken, DefineDevice, Unreadable
 from core.operate.results import DefinedDevice, SecretProfile
 from core.permit import Permit
-from core.ports import Changes, EventPage, TenantQuery
+from core.ports import Changes
+from core.queries import EventPage, TenantQuery
 from storage.memory import MemoryRepository
 from tests.fakes import FrozenClock, PlainKeys, SeededEntropy
 

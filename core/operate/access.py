@@ -10,7 +10,8 @@ from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.model import DEFAULT_TENANT, Lookup, Role, Secret, TenantId
 from core.operate import configuring, messages
-from core.ports import Repository, TenantQuery, TokenQuery
+from core.ports import Repository
+from core.queries import TenantQuery, TokenQuery
 
 ADMIN_NAME = "admin"
 """What events call the bearer of the admin token; no operator token has this name."""

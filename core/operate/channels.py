@@ -20,7 +20,8 @@ from core.operate.configuring import (
 )
 from core.operate.registry import Registry, Scope
 from core.operate.results import Done
-from core.ports import Changes, ChannelPage, ChannelsQuery, Delete
+from core.ports import Changes, Delete
+from core.queries import ChannelPage, ChannelsQuery
 
 NAME_CHARACTERS = 1_024
 AT_ONCE = 1_000

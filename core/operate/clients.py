@@ -35,7 +35,8 @@ from core.operate.configuring import (
 )
 from core.operate.registry import HEALED, Registry, Scope
 from core.operate.results import Done
-from core.ports import Changes, Delete, DeviceNamesQuery, DeviceQuery, DeviceSnapshot, Entity, LabelledPage, ProfileQuery
+from core.ports import Changes, Delete, Entity
+from core.queries import DeviceNamesQuery, DeviceQuery, DeviceSnapshot, LabelledPage, ProfileQuery
 
 PROFILE = "clients"
 """The profile that clients belong to. It lets nobody in by itself; it is made with the first of them."""

@@ -35,17 +35,8 @@ from core.operate.configuring import (
 )
 from core.operate.registry import WRITERS, Registry, Scope
 from core.operate.results import Done
-from core.ports import (
-    BootstrapSnapshot,
-    Changes,
-    ChannelsQuery,
-    ConfigPage,
-    ConfigQuery,
-    Delete,
-    DeviceQuery,
-    Entity,
-    UnknownPage,
-)
+from core.ports import Changes, Delete, Entity
+from core.queries import BootstrapSnapshot, ChannelsQuery, ConfigPage, ConfigQuery, DeviceQuery, UnknownPage
 
 TEXT_CHARACTERS = 1_024
 CONTENT_CHARACTERS = 1_048_576

@@ -11,7 +11,8 @@ from core.operate.definition import Definition, define, make
 from core.operate.messages import ChangeDevice, DefineDevice, DeleteDevice, ListDevices, ShowDevice
 from core.operate.registry import Registry, Scope, paged
 from core.operate.results import DefinedDevice, Done, Page, ShownCredential
-from core.ports import Changes, Delete, DevicePage
+from core.ports import Changes, Delete
+from core.queries import DevicePage
 
 SETTABLE = (DeviceState.DEFINED, DeviceState.DISCARDED)
 """The states that an operator may put a device in; the others are reached by what the device does."""

@@ -6,7 +6,7 @@ from core.model import DeviceId, Event, EventId, ProfileId
 from core.operate.messages import ListEvents
 from core.operate.registry import Registry, Scope, paged
 from core.operate.results import Page
-from core.ports import EventPage
+from core.queries import EventPage
 
 
 class Events(msgspec.Struct, frozen=True):

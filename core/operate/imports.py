@@ -12,7 +12,8 @@ from core.operate.messages import ImportDevices, ImportRow
 from core.operate.registry import ATTEMPTS, HEALED, SENTENCES, Registry, Scope
 from core.operate.results import Imported, RowError
 from core.operate.sieve import Candidate, Sieve
-from core.ports import Changes, DeviceNamesQuery, DeviceSnapshot, LoginQuery, LoginSnapshot
+from core.ports import Changes
+from core.queries import DeviceNamesQuery, DeviceSnapshot, LoginQuery, LoginSnapshot
 
 ROWS = 1_000
 CHUNK = 100

@@ -11,7 +11,8 @@ from core.operate import values
 from core.operate.messages import ChangeProfile, CreateProfile, DeleteProfile, ListProfiles, RotateProfile, ShowProfile
 from core.operate.registry import Registry, Scope, paged
 from core.operate.results import Done, Page, SecretProfile
-from core.ports import Changes, Delete, ProfilePage
+from core.ports import Changes, Delete
+from core.queries import ProfilePage
 
 
 class Profiles(msgspec.Struct, frozen=True):

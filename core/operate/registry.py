@@ -22,7 +22,8 @@ from core.model import (
     TenantId,
 )
 from core.operate.results import Done, Page
-from core.ports import Changes, DeviceNamesQuery, DeviceQuery, DeviceSnapshot, ProfileQuery, Repository
+from core.ports import Changes, Repository
+from core.queries import DeviceNamesQuery, DeviceQuery, DeviceSnapshot, ProfileQuery
 
 T = TypeVar("T")
 E = TypeVar("E", Tenant, Profile, Device, OperatorToken, Event)

@@ -12,7 +12,8 @@ from core.operate import values
 from core.operate.configuring import CreateTenant, ListTenants
 from core.operate.registry import Registry, Scope, paged
 from core.operate.results import Page
-from core.ports import Changes, TenantPage
+from core.ports import Changes
+from core.queries import TenantPage
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 

@@ -12,7 +12,8 @@ from core.operate.access import ADMIN_NAME, bearer_lookup
 from core.operate.messages import CreateToken, DeleteToken, ListTokens
 from core.operate.registry import Registry, Scope, paged
 from core.operate.results import Done, Page, SecretToken
-from core.ports import Changes, Delete, TokenPage
+from core.ports import Changes, Delete
+from core.queries import TokenPage
 
 TOKEN_CHARACTERS = 40
 _AT_ONCE = 1_000

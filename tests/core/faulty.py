@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from core.errors import Conflict, Reason, Refusal
-from core.ports import Changes, Query, Repository
+from core.ports import Changes, Repository
+from core.queries import Query
 from storage.memory import MemoryRepository
 
 S = TypeVar("S")

@@ -26,17 +26,9 @@ from core.model import (
     Tenant,
     TenantId,
 )
-from core.ports import (
-    Changes,
-    ClaimQuery,
-    DeviceNamesQuery,
-    DevicePage,
-    DeviceSnapshot,
-    EventPage,
-    Repository,
-    TenantQuery,
-)
+from core.ports import Changes, Repository
 from core.provision import Provision
+from core.queries import ClaimQuery, DeviceNamesQuery, DevicePage, DeviceSnapshot, EventPage, TenantQuery
 from storage.memory import MemoryRepository
 from tests.fakes import FrozenClock, PlainKeys, SeededEntropy
 

@@ -13,7 +13,8 @@ from core.messages import ANY_ETAG, BootstrapRequest, ClientCertificates, Encryp
 from core.model import DEFAULT_TENANT, DeviceState, EventKind, Secret
 from core.operate.configuring import ChangeChannel, ChangeConfig, DeleteChannel
 from core.operate.messages import ChangeDevice, RevokeCredentials, RotateCredentials, ShowDevice
-from core.ports import Changes, UnknownPage
+from core.ports import Changes
+from core.queries import UnknownPage
 from tests.operating import Desk
 
 KEY = PlainKey(Secret("external key"))

@@ -37,7 +37,8 @@ from core.operate.messages import (
     ShowDevice,
 )
 from core.operate.results import Done
-from core.ports import Changes, DeviceQuery
+from core.ports import Changes
+from core.queries import DeviceQuery
 from core.report import TakeReport
 from tests.operating import DEVICE_CONTEXT, Desk
 

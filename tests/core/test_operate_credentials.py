@@ -13,7 +13,8 @@ from core.operate.messages import (
     RotateCredentials,
     ShowDevice,
 )
-from core.ports import Changes, DeviceQuery, LoginQuery
+from core.ports import Changes
+from core.queries import DeviceQuery, LoginQuery
 from tests.operating import Desk
 
 

@@ -4,7 +4,8 @@ import pytest
 from core.errors import Reason, Refusal
 from core.messages import AccessToken, Certificate, CredentialValue, Lwm2m, MqttBasic, ProvisionRequest
 from core.model import DEFAULT_TENANT, DeviceState, Reprovision, Secret, Strategy
-from core.ports import Changes, TenantQuery
+from core.ports import Changes
+from core.queries import TenantQuery
 from tests.core.registry import CONTEXT, OTHER_TENANT, Registry, claim
 
 NAME = "meter-0042"

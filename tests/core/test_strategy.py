@@ -20,7 +20,7 @@ from core.model import (
     Strategy,
     Tenant,
 )
-from core.ports import ClaimSnapshot
+from core.queries import ClaimSnapshot
 from core.strategy import (
     NAME_CHARACTERS,
     Activate,

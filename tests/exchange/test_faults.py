@@ -8,7 +8,7 @@ from adapters.exchange import Guest
 from adapters.router import AmbiguousRoutesError
 from core.errors import Reason, Refusal
 from core.model import DEFAULT_TENANT
-from core.ports import EventPage
+from core.queries import EventPage
 from tests.core.faulty import FaultyRepository
 from tests.core.registry import Registry
 from tests.exchange.answering_bench import Bench, raising

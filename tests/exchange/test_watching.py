@@ -12,7 +12,8 @@ from core.operate.configuring import (
     DeleteConfig,
     NewChannel,
 )
-from core.ports import Changes, TenantQuery
+from core.ports import Changes
+from core.queries import TenantQuery
 from tests.exchange.answering_bench import Bench
 from tests.operating import Desk
 

@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # run by path, the project i
 
 from core.errors import Refusal
 from core.model import DEFAULT_TENANT
-from core.ports import Changes, ClaimQuery, DevicePage, Repository
+from core.ports import Changes, Repository
+from core.queries import ClaimQuery, DevicePage
 from storage import open_repository, tables, writing
 from storage.hop import Hop
 from tests.storage.entities import a_credential, a_device, a_lookup, a_profile, an_event

@@ -32,7 +32,8 @@ from core.model import (
     Sealed,
     Strategy,
 )
-from core.ports import Changes, ClaimQuery, Repository
+from core.ports import Changes, Repository
+from core.queries import ClaimQuery
 from storage import open_repository
 
 MEASURED = 12_800

@@ -9,7 +9,8 @@ import pytest
 
 from core.errors import Conflict, Guard, Reason, Refusal
 from core.model import DEFAULT_TENANT, TenantId
-from core.ports import Changes, ClaimQuery, Delete, DevicePage, EventPage, LoginQuery, ProfileQuery, Repository, TenantQuery
+from core.ports import Changes, Delete, Repository
+from core.queries import ClaimQuery, DevicePage, EventPage, LoginQuery, ProfileQuery, TenantQuery
 from storage import open_repository
 from tests.storage.entities import a_credential, a_device, a_lookup, a_profile, a_tenant, a_token, an_event
 

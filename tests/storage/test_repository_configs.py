@@ -8,18 +8,15 @@ import pytest
 
 from core.errors import Conflict, Guard
 from core.model import DEFAULT_TENANT, BootstrapConfig, ChannelId, DeviceId
-from core.ports import (
+from core.ports import Changes, Delete, Entity, Repository
+from core.queries import (
     BootstrapQuery,
     BootstrapSnapshot,
-    Changes,
     ChannelsQuery,
     ConfigPage,
     ConfigQuery,
-    Delete,
     DeviceQuery,
-    Entity,
     LoginQuery,
-    Repository,
     TenantQuery,
 )
 from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile, a_tenant, an_event

@@ -5,18 +5,15 @@ import pytest
 
 from core.errors import Conflict, Guard
 from core.model import DEFAULT_TENANT, DeviceState, Event, ProfileId, TenantId
-from core.ports import (
-    Changes,
+from core.ports import Changes, Delete, Entity, Repository
+from core.queries import (
     ClaimQuery,
-    Delete,
     DevicePage,
     DeviceQuery,
-    Entity,
     EventPage,
     LoginQuery,
     ProfilePage,
     ProfileQuery,
-    Repository,
     TenantQuery,
     TokenPage,
     TokenQuery,

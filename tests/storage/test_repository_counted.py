@@ -8,18 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.model import DEFAULT_TENANT, ChannelId, DeviceId, DeviceState, EventKind, TenantId
-from core.ports import (
+from core.ports import Changes, Delete, Repository
+from core.queries import (
     BootstrapQuery,
     BootstrapSnapshot,
-    Changes,
     ChannelPage,
     ChannelsQuery,
     ConfigPage,
-    Delete,
     DeviceSnapshot,
     LabelledPage,
     Query,
-    Repository,
     TenantPage,
     UnknownPage,
 )

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from core.model import DEFAULT_TENANT, DeviceState, EventKind, TenantId
-from core.ports import (
-    Changes,
+from core.ports import Changes, Repository
+from core.queries import (
     ClaimQuery,
     ClaimSnapshot,
     DeviceNamesQuery,
@@ -19,7 +19,6 @@ from core.ports import (
     ProfilePage,
     ProfileQuery,
     Query,
-    Repository,
     TenantQuery,
     TokenPage,
     TokenQuery,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.model import DEFAULT_TENANT
-from core.ports import Changes, DevicePage, LoginQuery, TenantQuery
+from core.ports import Changes
+from core.queries import DevicePage, LoginQuery, TenantQuery
 from storage import open_repository
 from tests.storage.entities import a_device, a_lookup, a_profile
 

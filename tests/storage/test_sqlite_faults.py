@@ -11,19 +11,8 @@ import pytest
 
 from core.errors import Conflict, Guard, Reason, Refusal
 from core.model import DEFAULT_TENANT
-from core.ports import (
-    Changes,
-    ClaimQuery,
-    Delete,
-    DeviceNamesQuery,
-    DevicePage,
-    Entity,
-    EventPage,
-    LoginQuery,
-    Query,
-    Repository,
-    TenantQuery,
-)
+from core.ports import Changes, Delete, Entity, Repository
+from core.queries import ClaimQuery, DeviceNamesQuery, DevicePage, EventPage, LoginQuery, Query, TenantQuery
 from storage import faults, migration, open_repository, tables
 from storage.grouping import Group
 from storage.sqlite import SqliteRepository, SqliteSettings, open_sqlite

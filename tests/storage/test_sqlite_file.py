@@ -13,7 +13,8 @@ import pytest
 
 from core.errors import Reason, Refusal
 from core.model import DEFAULT_TENANT
-from core.ports import Changes, DeviceQuery, EventPage, Repository, TenantQuery
+from core.ports import Changes, Repository
+from core.queries import DeviceQuery, EventPage, TenantQuery
 from storage import migration, open_repository
 from storage.hop import Hop
 from storage.sqlite import SqliteSettings, open_sqlite

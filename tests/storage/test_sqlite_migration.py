@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from core.model import DEFAULT_TENANT, Device, DeviceState
-from core.ports import Changes, ClaimQuery, DevicePage, DeviceQuery, EventPage, LabelledPage, LoginQuery, TenantQuery
+from core.ports import Changes
+from core.queries import ClaimQuery, DevicePage, DeviceQuery, EventPage, LabelledPage, LoginQuery, TenantQuery
 from storage import migration, open_repository
 from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile, an_event
 

@@ -10,18 +10,8 @@ from typing import Any
 import pytest
 
 from core.model import DEFAULT_TENANT, ChannelId, DeviceId, DeviceState, EventId, EventKind, ProfileId
-from core.ports import (
-    BootstrapQuery,
-    Changes,
-    ChannelPage,
-    ConfigPage,
-    DevicePage,
-    Entity,
-    EventPage,
-    LabelledPage,
-    Repository,
-    UnknownPage,
-)
+from core.ports import Changes, Entity, Repository
+from core.queries import BootstrapQuery, ChannelPage, ConfigPage, DevicePage, EventPage, LabelledPage, UnknownPage
 from storage import answers, configurations, counted, migration, pages, reading, stored, tables, writing
 from storage.statements import MOST, Grouped
 from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile

@@ -12,24 +12,21 @@ from hypothesis import strategies as st
 
 from core.errors import Conflict, Guard
 from core.model import DEFAULT_TENANT, ChannelId, Device, DeviceId, DeviceState, Event, EventKind, ProfileId, TenantId
-from core.ports import (
+from core.ports import Changes, Delete, Entity, Repository
+from core.queries import (
     BootstrapQuery,
-    Changes,
     ChannelPage,
     ChannelsQuery,
     ClaimQuery,
     ConfigPage,
     ConfigQuery,
-    Delete,
     DevicePage,
     DeviceQuery,
-    Entity,
     EventPage,
     LabelledPage,
     LoginQuery,
     ProfilePage,
     ProfileQuery,
-    Repository,
     TenantPage,
     TenantQuery,
     TokenPage,

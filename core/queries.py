@@ -1,0 +1,257 @@
+"""What may be asked of the registry, and what it answers: one query type each, whose parameter is the answer's type.
+
+A query is a value, so a store may gather those of many requests into one statement.
+"""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    ChannelId,
+    Credential,
+    Device,
+    DeviceId,
+    DeviceState,
+    Event,
+    EventId,
+    EventKind,
+    Lookup,
+    OperatorToken,
+    Profile,
+    ProfileId,
+    Tenant,
+    TenantId,
+    TokenId,
+)
+
+S = TypeVar("S")
+
+
+class Query(msgspec.Struct, Generic[S], frozen=True):
+    """What a reader wants to know; `S` is the answer's type."""
+
+
+class ClaimSnapshot(msgspec.Struct, frozen=True):
+    """What is known about a claim: all `None` and empty where the key selects nothing.
+
+    `device` is the tenant's device of the asked name, whatever its profile; `credentials` are that device's, oldest first.
+    """
+
+    tenant: Tenant | None = None
+    profile: Profile | None = None
+    device: Device | None = None
+    credentials: tuple[Credential, ...] = ()
+    lookup_taken: bool = False
+
+
+class ClaimQuery(Query[ClaimSnapshot], frozen=True):
+    """The profile of a provision key, the device of a name in its tenant, and whether a lookup is taken by any device.
+
+    An empty `device_name` finds no device; `lookup` None is never taken.
+    """
+
+    provision_key: str
+    device_name: str
+    lookup: Lookup | None = None
+
+
+class LoginSnapshot(msgspec.Struct, frozen=True):
+    """A credential with the device and profile it belongs to."""
+
+    credential: Credential
+    device: Device
+    profile: Profile
+
+
+class LoginQuery(Query[tuple[LoginSnapshot | None, ...]], frozen=True):
+    """Whose credentials these lookups are: one answer each, in order."""
+
+    lookups: tuple[Lookup, ...]
+
+
+class DeviceSnapshot(msgspec.Struct, frozen=True):
+    """A device with its profile and its credentials, oldest first."""
+
+    device: Device
+    profile: Profile
+    credentials: tuple[Credential, ...]
+
+
+class DeviceQuery(Query[DeviceSnapshot | None], frozen=True):
+    """One device of a tenant, by id."""
+
+    tenant: TenantId
+    id: DeviceId
+
+
+class DeviceNamesQuery(Query[tuple[DeviceSnapshot | None, ...]], frozen=True):
+    """Devices of a tenant by name: one answer each, in order."""
+
+    tenant: TenantId
+    names: tuple[str, ...]
+
+
+class DevicePage(Query[tuple[Device, ...]], frozen=True):
+    """Devices of a tenant in the order of their ids, which is the order of their making.
+
+    `name` matches where the device's name begins with it (case-sensitive); `after` is the last id of the page before.
+    """
+
+    tenant: TenantId
+    name: str | None = None
+    profile: ProfileId | None = None
+    state: DeviceState | None = None
+    after: DeviceId | None = None
+    limit: int = 100
+
+
+class BootstrapSnapshot(msgspec.Struct, frozen=True):
+    """A configuration with its device, the credentials of that, oldest first, and its channels in their order there."""
+
+    config: BootstrapConfig
+    device: Device
+    credentials: tuple[Credential, ...]
+    channels: tuple[Channel, ...]
+
+
+class BootstrapQuery(Query[BootstrapSnapshot | None], frozen=True):
+    """The configuration of an external id, whatever its tenant."""
+
+    external_id: str
+
+
+class ConfigQuery(Query[BootstrapSnapshot | None], frozen=True):
+    """The configuration of a tenant's device, by the device's id."""
+
+    tenant: TenantId
+    id: DeviceId
+
+
+class Counted(msgspec.Struct, Generic[S], frozen=True):
+    """Some entries, and how many there are on all pages together."""
+
+    items: tuple[S, ...]
+    total: int
+
+
+class ConfigPage(Query[Counted[BootstrapSnapshot]], frozen=True):
+    """Configurations of a tenant in the order of their ids, with everything a `BootstrapSnapshot` has.
+
+    `name` matches any part of the configuration's name, both folded by `str.casefold`; the other filters match exactly:
+    `secret` is the lookup of any of the device's credentials. Of what matches, `offset` entries are skipped, or those up to and
+    including the id `after`. `total` is what matches without `offset`, `after` and `limit`. A `limit` of 0 gives no items.
+    """
+
+    tenant: TenantId
+    external_id: str | None = None
+    name: str | None = None
+    active: bool | None = None
+    id: DeviceId | None = None
+    secret: Lookup | None = None
+    client_key: Lookup | None = None
+    after: DeviceId | None = None
+    offset: int = 0
+    limit: int = 100
+
+
+class ChannelsQuery(Query[tuple[Channel | None, ...]], frozen=True):
+    """Channels of a tenant by id: one answer each, in order."""
+
+    tenant: TenantId
+    ids: tuple[ChannelId, ...]
+
+
+class ChannelPage(Query[Counted[Channel]], frozen=True):
+    """Channels of a tenant in the order of their ids; `name`, `after`, `offset`, `limit` and `total` as in `ConfigPage`."""
+
+    tenant: TenantId
+    name: str | None = None
+    after: ChannelId | None = None
+    offset: int = 0
+    limit: int = 100
+
+
+class LabelledPage(Query[Counted[DeviceSnapshot]], frozen=True):
+    """Devices of a tenant with profile and credentials, in the order of their ids.
+
+    `label` matches any part of the device's label, or of its name where it has no label, both folded by `str.casefold`;
+    `offset`, `limit` and `total` as in `ConfigPage`.
+    """
+
+    tenant: TenantId
+    label: str | None = None
+    offset: int = 0
+    limit: int = 100
+
+
+class UnknownPage(Query[tuple[str, ...]], frozen=True):
+    """External ids that devices asked for and no configuration has, in their own order, each once.
+
+    They are read from the newest 10,000 of the tenant's events of kind `BOOTSTRAP_REFUSED`, those with the check
+    `bootstrap.unknown`: their `device_name` is the external id.
+    """
+
+    tenant: TenantId
+    offset: int = 0
+    limit: int = 100
+
+
+class TenantPage(Query[tuple[Tenant, ...]], frozen=True):
+    """Tenants in the order of their ids."""
+
+    after: TenantId | None = None
+    limit: int = 100
+
+
+class TenantQuery(Query[Tenant | None], frozen=True):
+    """One tenant, by id."""
+
+    id: TenantId
+
+
+class ProfileQuery(Query[Profile | None], frozen=True):
+    """One profile of a tenant, by id or by name (an id wins)."""
+
+    tenant: TenantId
+    id_or_name: str
+
+
+class ProfilePage(Query[tuple[Profile, ...]], frozen=True):
+    """Profiles of a tenant in the order of their ids."""
+
+    tenant: TenantId
+    after: ProfileId | None = None
+    limit: int = 100
+
+
+class TokenQuery(Query[OperatorToken | None], frozen=True):
+    """The operator token of a lookup."""
+
+    lookup: Lookup
+
+
+class TokenPage(Query[tuple[OperatorToken, ...]], frozen=True):
+    """Operator tokens of a tenant in the order of their ids."""
+
+    tenant: TenantId
+    after: TokenId | None = None
+    limit: int = 100
+
+
+class EventPage(Query[tuple[Event, ...]], frozen=True):
+    """Events of a tenant in the order of their ids, which is the order of time; `newest` turns that order round.
+
+    With `newest`, `after` is the oldest id already seen and older ones follow.
+    """
+
+    tenant: TenantId
+    correlation: str | None = None
+    device: DeviceId | None = None
+    profile: ProfileId | None = None
+    kind: EventKind | None = None
+    after: EventId | None = None
+    newest: bool = False
+    limit: int = 100
