@@ -28,7 +28,7 @@ from tests.protocols.world import METERS
 
 SEED = 20_261_121
 BODIES, DATAGRAMS, STREAMS = 2_500, 5_000, 1_500  # a round; the first one warms up, the second one is measured
-GROWTH_KIB = 24 * 1024
+GROWTH_KIB = 48 * 1024
 LOG_LINES = 20  # a second
 PROFILE = {"name": "meters", "provision_key": METERS.key, "provision_secret": METERS.secret, "reprovision": "same"}
 GUESTS: tuple[Client, ...] = (Aiohttp(), Aiocoap(), Paho("mqttv311", username="provision"))
