@@ -85,7 +85,7 @@ class Audit:
         What the registry itself failed at is not recorded: it would fail again, and the device would wait for both.
         """
         of_the_registry = refusal.reason is Reason.UNAVAILABLE and refusal.check.startswith("storage.")
-        if of_the_registry or self._is_beyond(refusal, context.source):
+        if of_the_registry or self._is_beyond(refusal, context.stranger):
             return
         owner = profile or device
         event = self.event(

@@ -30,12 +30,12 @@ class Authenticate(msgspec.Struct, frozen=True):
         """
         found: LoginSnapshot | BootstrapSnapshot | None = None
         try:
-            require(self.failures.wait(context.source, self.issuer.clock.monotonic()), "limit.login")
+            require(self.failures.wait(context.stranger, self.issuer.clock.monotonic()), "limit.login")
             found = await self._find(login)
             self._require_usable(found.device)
         except Refusal as refusal:
             if refusal.reason is Reason.UNAUTHENTICATED:
-                self.failures.take(context.source, self.issuer.clock.monotonic())
+                self.failures.take(context.stranger, self.issuer.clock.monotonic())
             await self.audit.refused(
                 EventKind.LOGIN_REFUSED,
                 context,

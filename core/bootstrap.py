@@ -144,14 +144,14 @@ class Bootstrap(msgspec.Struct, frozen=True):
         if refusal.check != "bootstrap.unknown":
             return refusal
         try:
-            require(self.failures.take(context.source, now), "limit.bootstrap")
+            require(self.failures.take(context.stranger, now), "limit.bootstrap")
         except Refusal as too_many:
             return too_many
         return refusal
 
 
 def _device_key(request: BootstrapRequest, context: Context) -> str:
-    return f"{context.source} {request.external_id[:_ID_CHARACTERS]}"
+    return f"{context.stranger} {request.external_id[:_ID_CHARACTERS]}"
 
 
 def _require_let_in(device: Device) -> None:

@@ -1,10 +1,27 @@
 """How often one source or one claim key may try: token buckets in a table of bounded size."""
 
+import ipaddress
 from collections import OrderedDict
 
 import msgspec
 
 from core.errors import Reason, Refusal
+
+
+def source_of(address: str) -> str:
+    """Return what counts as one stranger: an IPv4 address, or the first 64 bits of an IPv6 address, in which one host may roam.
+
+    Link-local addresses are taken whole, as all devices of a link share their 64 bits; so is what is no address.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return (parsed.packed if parsed.is_link_local else parsed.packed[:8]).hex()
 
 
 class Rate(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from core.crypto.cfb import Envelope
+from core.limits import source_of
 from core.model import BootstrapConfig, Channel, CredentialId, Device, DeviceId, Profile, Secret, TenantId
 
 
@@ -19,6 +20,11 @@ class Context(msgspec.Struct, frozen=True):
     dialect: str
     source: str
     actor: str = ""
+
+    @property
+    def stranger(self) -> str:
+        """Return what limits count as one source: the address, or the IPv6 network it is in."""
+        return source_of(self.source)
 
 
 class AccessToken(msgspec.Struct, frozen=True):

@@ -61,7 +61,7 @@ class Provision(msgspec.Struct, frozen=True):
 
     def _admit(self, request: ProvisionRequest, context: Context) -> None:
         now = self.issuer.clock.monotonic()
-        require(self.sources.take(context.source, now), "limit.source")
+        require(self.sources.take(context.stranger, now), "limit.source")
         require(self.claim_keys.take(request.evidence.key[:KEY_CHARACTERS], now), "limit.claim_key")
 
     def _query(self, request: ProvisionRequest, name: str) -> ClaimQuery:

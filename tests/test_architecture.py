@@ -24,6 +24,7 @@ PURE = frozenset(
         "functools",
         "hashlib",
         "hmac",
+        "ipaddress",
         "itertools",
         "math",
         "operator",

@@ -1,10 +1,10 @@
 """How many datagrams a source, and all sources together, may send: token buckets asked before anything is decoded."""
 
-import socket
 from collections import OrderedDict
 
 from adapters.coap.config import CoapConfig
 from adapters.exchange import Meter
+from core.limits import source_of
 
 
 class TokenBucket:
@@ -31,7 +31,7 @@ class Admission:
         self._config = config
         self._meter = meter
         self._all = TokenBucket(config.global_burst_datagrams, now)
-        self._sources: OrderedDict[str | bytes, TokenBucket] = OrderedDict()
+        self._sources: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -42,13 +42,15 @@ class Admission:
         The source is asked first: what one source sends in vain must not use up what is there for all.
         """
         config = self._config
-        if not self._bucket(source(address), now).take(config.source_datagrams_per_second, config.source_burst_datagrams, now):
+        if not self._bucket(source_of(address), now).take(
+            config.source_datagrams_per_second, config.source_burst_datagrams, now
+        ):
             return "coap.source_rate"
         if not self._all.take(config.global_datagrams_per_second, config.global_burst_datagrams, now):
             return "coap.global_rate"
         return None
 
-    def _bucket(self, key: str | bytes, now: float) -> TokenBucket:
+    def _bucket(self, key: str, now: float) -> TokenBucket:
         bucket = self._sources.get(key)
         if bucket is not None:
             self._sources.move_to_end(key)
@@ -58,14 +60,3 @@ class Admission:
             self._meter.bound("coap.sources")
             self._sources.popitem(last=False)
         return bucket
-
-
-def source(address: str) -> str | bytes:
-    """Return what counts as one source: an IPv4 address, the first 64 bits of an IPv6 address.
-
-    Link-local addresses are taken whole: all devices of a link share their 64 bits.
-    """
-    if ":" not in address:
-        return address
-    packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
-    return packed if packed.startswith(b"\xfe\x80") else packed[:8]

@@ -1,19 +1,9 @@
 """Who may connect: connections in all and per source, and how fast one source may come."""
 
-import ipaddress
-
 from adapters.mqtt.config import MqttConfig
 from core.limits import Buckets, Rate
 
 _REMEMBERED_SOURCES = 16_384
-
-
-def source_of(address: str) -> str:
-    """Return what counts as one stranger: an IPv4 address, or the 64 bits of an IPv6 network that one host may roam in."""
-    if ":" not in address:
-        return address
-    parsed = ipaddress.IPv6Address(address)
-    return str(parsed.ipv4_mapped) if parsed.ipv4_mapped else parsed.packed[:8].hex()
 
 
 class Admission:

@@ -6,7 +6,6 @@ import msgspec
 
 from adapters.exchange import Carrier, Exchange, Guest, Peer
 from adapters.mqtt import connack, encode
-from adapters.mqtt.admission import source_of
 from adapters.mqtt.deadlines import NEVER, SILENCE_FACTOR, Expiry, after
 from adapters.mqtt.packets import (
     Connect,
@@ -26,6 +25,7 @@ from adapters.mqtt.shared import Shared
 from adapters.mqtt.subscriber import Subscriber
 from adapters.mqtt.wire import Decoder
 from core.errors import Reason, Refusal
+from core.limits import source_of
 from core.messages import Identity, MqttLogin
 from core.model import Secret
 

@@ -63,7 +63,7 @@ class Operate:
         command = operation.command
         name = ""
         try:
-            actor = await self._access.identify(operation.bearer, context.source)
+            actor = await self._access.identify(operation.bearer, context.stranger)
             name = command.name if isinstance(command, messages.DefineDevice) else ""
             context = msgspec.structs.replace(context, actor=actor.name)
             if isinstance(command, messages.Unreadable):

@@ -7,10 +7,11 @@ import pytest
 
 from core.crypto import cfb
 from core.crypto.cfb import Envelope
+from core.crypto.vault import Vault
 from core.errors import Conflict, Guard, Reason
 from core.limits import Buckets, Rate
 from core.messages import ANY_ETAG, BootstrapRequest, ClientCertificates, EncryptedKey, Identity, PlainKey
-from core.model import DEFAULT_TENANT, DeviceState, EventKind, Secret
+from core.model import DEFAULT_TENANT, DeviceState, EventKind, Sealed, Secret
 from core.operate.configuring import ChangeChannel, ChangeConfig, DeleteChannel
 from core.operate.messages import ChangeDevice, RevokeCredentials, RotateCredentials, ShowDevice
 from core.ports import Changes
@@ -124,10 +125,10 @@ async def test_unknown_ids_are_remembered_without_what_was_presented() -> None:
 async def test_a_secret_is_opened_and_compared_as_often_whatever_is_wrong() -> None:
     desk = Desk()
     await desk.config(content="long " * 1000)
-    opened = []
+    opened: list[bytes] = []
 
-    class Counting(type(desk.vault)):  # type: ignore[misc] # the vault's own class, whatever it is
-        def open(self, sealed: Any, row: bytes) -> Secret:
+    class Counting(Vault):
+        def open(self, sealed: Sealed, row: bytes) -> Secret:
             opened.append(row)
             return super().open(sealed, row)
 

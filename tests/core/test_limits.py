@@ -1,7 +1,7 @@
 import pytest
 
 from core.errors import Reason, Refusal
-from core.limits import Buckets, Rate, require
+from core.limits import Buckets, Rate, require, source_of
 
 
 def test_a_burst_passes_and_the_next_one_waits_for_its_token() -> None:
@@ -69,3 +69,20 @@ def test_a_wait_is_a_refusal_that_says_how_long() -> None:
     with pytest.raises(Refusal) as refused:
         require(1.5, "limit.source")
     assert (refused.value.reason, refused.value.check, refused.value.retry_after) == (Reason.TOO_MANY, "limit.source", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "20010db800010002"),
+        ("2001:db8:1:2::9", "20010db800010002"),
+        ("fe80::1%eth0", "fe800000000000000000000000000001"),
+        ("fe80::2", "fe800000000000000000000000000002"),
+        ("", ""),
+        ("no:address", "no:address"),
+    ],
+)
+def test_what_counts_as_one_source(address: str, source: str) -> None:
+    assert source_of(address) == source

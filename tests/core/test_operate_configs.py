@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import Conflict, Guard, Reason
 from core.messages import AccessToken, ClientCertificates
-from core.model import DEFAULT_TENANT, EventKind, Role, Secret
+from core.model import DEFAULT_TENANT, ChannelId, EventKind, Role, Secret
 from core.operate.clients import PROFILE
 from core.operate.configs import CERTIFICATE_CHARACTERS, CHANNELS, CONTENT_CHARACTERS, TEXT_CHARACTERS
 from core.operate.configuring import (
@@ -233,7 +233,7 @@ async def test_a_device_may_use_all_channels_or_none_and_the_answer_changes_at_o
     async def usable() -> list[str]:
         listed = [channel.id for channel in await desk(ListPermitted(identity))]
         for channel in (one, two, three):
-            assert await desk.permit(DEFAULT_TENANT, identity, channel) == (channel in listed)
+            assert await desk.permit(DEFAULT_TENANT, identity, ChannelId(channel)) == (channel in listed)
         return listed
 
     assert await usable() == []
@@ -250,7 +250,7 @@ async def test_a_device_may_use_all_channels_or_none_and_the_answer_changes_at_o
     assert [channel.id for channel in await desk(ListPermitted(identity))] == []
     await desk(DeleteConfig(id=identity))
     assert [channel.id for channel in await desk(ListPermitted(identity))] == []
-    assert not await desk.permit(DEFAULT_TENANT, identity, one)
+    assert not await desk.permit(DEFAULT_TENANT, identity, ChannelId(one))
     assert (await desk.refused(ListPermitted("nobody"))).check == "device.unknown"
 
 

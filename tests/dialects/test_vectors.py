@@ -10,7 +10,16 @@ from adapters.dialects import thingsboard
 from adapters.exchange import Carrier, Closing, Dialect, Inbound, Outbound, Outcome, Peer, Success
 from adapters.router import Match, Router
 from core.errors import Reason, Refusal
-from core.messages import AccessToken, Certificate, CredentialValue, Lwm2m, MqttBasic, Provisioned, ProvisionRequest
+from core.messages import (
+    AccessToken,
+    Certificate,
+    ClientSecret,
+    CredentialValue,
+    Lwm2m,
+    MqttBasic,
+    Provisioned,
+    ProvisionRequest,
+)
 from core.model import DEFAULT_TENANT, Device, DeviceId, Profile, ProfileId, Sealed, Secret, Strategy
 from tests.fakes import START
 
@@ -133,6 +142,8 @@ def credential_record(value: CredentialValue | None) -> dict[str, str] | None:
             return {"kind": "x509_certificate", "text": text}
         case Lwm2m(endpoint=endpoint):
             return {"kind": "lwm2m", "endpoint": endpoint}
+        case ClientSecret(secret=secret):
+            return {"kind": "client_secret", "text": secret.reveal()}
 
 
 def credential_value(result: RecordedResult) -> CredentialValue:

@@ -1,5 +1,7 @@
 """Who is told of what was committed."""
 
+from functools import partial
+
 from adapters.watching import WatchedRepository, Watches
 from core.messages import ClientCertificates
 from core.model import DEFAULT_TENANT, Secret
@@ -12,6 +14,7 @@ from core.operate.configuring import (
     DeleteConfig,
     NewChannel,
 )
+from core.operate.messages import Command
 from core.ports import Changes
 from core.queries import TenantQuery
 from tests.exchange.answering_bench import Bench
@@ -41,7 +44,7 @@ async def test_every_change_of_what_a_device_gets_is_told_and_others_are_not() -
     other = await desk.config("other")
     told: list[str] = []
     end = desk.watches.watch(made.device.id, lambda: told.append("mine"))
-    commands = (
+    commands: tuple[Command, ...] = (
         ChangeConfig(id=made.device.id, content="new"),
         ChangeConfig(id=made.device.id, active=True),
         ChangeConfig(id=made.device.id, certificates=ClientCertificates("cert")),
@@ -67,7 +70,7 @@ async def test_each_watcher_is_told_and_may_end_its_watch_meanwhile() -> None:
     desk = Watched()
     made = await desk.config()
     told: list[int] = []
-    ends = [desk.watches.watch(made.device.id, lambda number=number: told.append(number)) for number in range(3)]
+    ends = [desk.watches.watch(made.device.id, partial(told.append, number)) for number in range(3)]
     desk.watches.watch(made.device.id, ends[0])
     await desk(ChangeConfig(id=made.device.id, content="1"))
     await desk(ChangeConfig(id=made.device.id, content="2"))

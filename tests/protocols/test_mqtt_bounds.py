@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.mqtt.admission import Admission, source_of
+from adapters.mqtt.admission import Admission
 from adapters.mqtt.config import MqttConfig
 from tests.protocols.mqtt_peer import (
     EVERY_LOOP,
@@ -388,20 +388,6 @@ def test_limits_of_zero_are_off() -> None:
         client.send(b"\xc0")
         client.send(b"\x00")
         assert client.read() == (0xD0, b"")
-
-
-@pytest.mark.parametrize(
-    ("address", "source"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "20010db800010002"),
-        ("2001:db8:1:2::9", "20010db800010002"),
-        ("fe80::1%eth0", "fe80000000000000"),
-    ],
-)
-def test_what_counts_as_one_source(address: str, source: str) -> None:
-    assert source_of(address) == source
 
 
 def test_tokens_come_back_and_quiet_sources_are_forgotten() -> None:
