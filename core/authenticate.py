@@ -12,7 +12,7 @@ from core.limits import Buckets, require
 from core.messages import Context, Identity, Login, MqttLogin, TokenLogin
 from core.model import CredentialKind, Device, DeviceState, EventKind
 from core.ports import Changes, Repository
-from core.queries import BootstrapQuery, BootstrapSnapshot, LoginQuery, LoginSnapshot
+from core.queries import ExternalKeyQuery, KeySnapshot, LoginQuery, LoginSnapshot
 
 
 class Authenticate(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Authenticate(msgspec.Struct, frozen=True):
 
         Raises `Refusal` UNAUTHENTICATED, recorded as an event; TOO_MANY after too many refused logins from one source.
         """
-        found: LoginSnapshot | BootstrapSnapshot | None = None
+        found: LoginSnapshot | KeySnapshot | None = None
         try:
             require(self.failures.wait(context.stranger, self.issuer.clock.monotonic()), "limit.login")
             found = await self._find(login)
@@ -44,12 +44,12 @@ class Authenticate(msgspec.Struct, frozen=True):
             )
             raise
         device = found.device
-        if isinstance(found, BootstrapSnapshot):
+        if isinstance(found, KeySnapshot):
             return Identity(device.tenant, device.id, device.name, None)
         await self._connected(found, context)
         return Identity(device.tenant, device.id, device.name, found.credential.id)
 
-    async def _find(self, login: Login) -> LoginSnapshot | BootstrapSnapshot:
+    async def _find(self, login: Login) -> LoginSnapshot | KeySnapshot:
         if isinstance(login, TokenLogin):
             (found,) = await self.repository.read(LoginQuery((self.issuer.lookup_id(login.token.reveal()),)))
             if found is None or found.credential.kind is not CredentialKind.ACCESS_TOKEN:
@@ -57,7 +57,7 @@ class Authenticate(msgspec.Struct, frozen=True):
             return found
         return await self._find_mqtt(login)
 
-    async def _find_mqtt(self, login: MqttLogin) -> LoginSnapshot | BootstrapSnapshot:
+    async def _find_mqtt(self, login: MqttLogin) -> LoginSnapshot | KeySnapshot:
         """Look for the device id and its secret, for client id and user name together, and for the user name alone.
 
         The last two in ThingsBoard's order; then for an external id and its key.
@@ -80,13 +80,13 @@ class Authenticate(msgspec.Struct, frozen=True):
         await self.issuer.match_nothing(login)
         raise _unknown("login.user")
 
-    async def _find_config(self, login: MqttLogin) -> BootstrapSnapshot | None:
+    async def _find_config(self, login: MqttLogin) -> KeySnapshot | None:
         """Return the configuration whose external id and key are user name and password."""
         if not login.username or not login.password.reveal():
             return None
-        found = await self.repository.read(BootstrapQuery(login.username))
+        found = await self.repository.read(ExternalKeyQuery(login.username))
         vault = self.issuer.vault
-        expected = Seals(vault).external_key(found.config) if found is not None else vault.open_decoy()
+        expected = Seals(vault).external_key(found.device.id, found.external_key) if found else vault.open_decoy()
         return found if expected == login.password else None
 
     def _require_usable(self, device: Device) -> None:

@@ -13,7 +13,7 @@ from core.limits import Buckets, require
 from core.messages import ANY_ETAG, Bootstrapped, BootstrapRequest, Context, EncryptedKey, Identity, PlainKey
 from core.model import Device, DeviceState, EventKind, Secret
 from core.ports import Changes, Repository
-from core.queries import BootstrapQuery, BootstrapSnapshot
+from core.queries import BootstrapQuery, BootstrapSnapshot, ExternalKeyQuery, KeySnapshot
 
 ATTEMPTS = 3
 _ID_CHARACTERS = 255  # no external id is longer, so no two of them share a bucket
@@ -46,14 +46,18 @@ class Bootstrap(msgspec.Struct, frozen=True):
         Raises `Refusal`, recorded too: NOT_FOUND for an external id that no configuration has, FORBIDDEN for whatever else is
         wrong with the proof or the device, TOO_MANY after too many of these from one source.
         """
-        found: BootstrapSnapshot | None = None
+        known: KeySnapshot | None = None
         try:
             require(self.failures.wait(_device_key(request, context), self.issuer.clock.monotonic()), "limit.bootstrap")
             if isinstance(request.proof, EncryptedKey) and self.shared_key is None:
                 raise Refusal(Reason.NOT_FOUND, "secure bootstrap is switched off", check="bootstrap.secure_off")
             for _ in range(ATTEMPTS):
+                known = await self.repository.read(ExternalKeyQuery(request.external_id))
+                proved = self._prove(request, known)
                 found = await self.repository.read(BootstrapQuery(request.external_id))
-                result = self._prove(request, found)
+                if found is None or found.config.external_key != proved.external_key:
+                    continue  # removed, or made anew, in between
+                result = self._open(request, found)
                 if result.unchanged or request.version_only or await self._recorded(result, context):
                     return result
             raise Refusal(Reason.UNAVAILABLE, "the registry is busy, try again", check="registry.conflict", retry_after=1.0)
@@ -63,31 +67,36 @@ class Bootstrap(msgspec.Struct, frozen=True):
                 EventKind.BOOTSTRAP_REFUSED,
                 context,
                 counted,
-                device=found.device if found else None,
-                device_name="" if found else request.external_id,
+                device=known.device if known else None,
+                device_name="" if known else request.external_id,
             )
             raise counted from refusal.__cause__
 
-    def _prove(self, request: BootstrapRequest, found: BootstrapSnapshot | None) -> Bootstrapped:
-        """Return what the device may have. Every external key that is wrong, and every id, costs the same work."""
-        seals = Seals(self.issuer.vault)
+    def _prove(self, request: BootstrapRequest, known: KeySnapshot | None) -> KeySnapshot:
+        """Return the device that proved itself. Every external key that is wrong, and every unknown id, costs the same work.
+
+        Nothing of the configuration is read before.
+        """
+        vault = self.issuer.vault
         presented = self._presented(request.proof)
-        expected = seals.external_key(found.config) if found else self.issuer.vault.open_decoy()
+        expected = Seals(vault).external_key(known.device.id, known.external_key) if known else vault.open_decoy()
         right = expected == presented.key
-        if found is None:
+        if known is None:
             raise Refusal(Reason.NOT_FOUND, "there is no configuration for this external id", check="bootstrap.unknown")
         if isinstance(request.proof, Identity):
-            if request.proof.device != found.device.id:
+            if request.proof.device != known.device.id:
                 raise Refusal(Reason.FORBIDDEN, "the connection is another device's", check="identity.other")
         elif presented.fault or not right:
             raise _forbidden(presented.fault or "bootstrap.key")
+        return known
+
+    def _open(self, request: BootstrapRequest, found: BootstrapSnapshot) -> Bootstrapped:
+        """Return what a device that proved itself may have."""
         _require_let_in(found.device)
         secret = client_secret(found.credentials, self.issuer)
         if secret is None:
             raise _forbidden("bootstrap.device_revoked")
-        return self._open(request, found, secret, seals)
-
-    def _open(self, request: BootstrapRequest, found: BootstrapSnapshot, secret: Secret, seals: Seals) -> Bootstrapped:
+        seals = Seals(self.issuer.vault)
         content, certificates = seals.content(found.config), seals.certificates(found.config)
         etag = seals.etag(found.config, secret, found.channels, content, certificates)
         return Bootstrapped(

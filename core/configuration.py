@@ -5,7 +5,18 @@ import msgspec
 from core.crypto.vault import Vault
 from core.issuer import Issuer
 from core.messages import ClientCertificates, ClientSecret
-from core.model import BootstrapConfig, Channel, Credential, CredentialKind, Device, DeviceId, DeviceState, Lookup, Secret
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    Credential,
+    CredentialKind,
+    Device,
+    DeviceId,
+    DeviceState,
+    Lookup,
+    Sealed,
+    Secret,
+)
 from core.queries import BootstrapSnapshot
 
 ETAG_BYTES = 8  # the most that CoAP takes (RFC 7252, section 5.10)
@@ -37,9 +48,9 @@ class Seals(msgspec.Struct, frozen=True):
             client_key=client_key_lookup(certificates.client_key, self.vault) if key else None,
         )
 
-    def external_key(self, config: BootstrapConfig) -> Secret:
-        """Return the external key. Raises `SealBroken`, as the others do."""
-        return self.vault.open(config.external_key, _row(config.id, "external key"))
+    def external_key(self, identity: DeviceId, sealed: Sealed) -> Secret:
+        """Return the external key of the configuration of this id. Raises `SealBroken`, as the others do."""
+        return self.vault.open(sealed, _row(identity, "external key"))
 
     def content(self, config: BootstrapConfig) -> str:
         """Return the content, empty where there is none."""

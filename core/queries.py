@@ -22,6 +22,7 @@ from core.model import (
     OperatorToken,
     Profile,
     ProfileId,
+    Sealed,
     Tenant,
     TenantId,
     TokenId,
@@ -119,6 +120,19 @@ class BootstrapSnapshot(msgspec.Struct, frozen=True):
 
 class BootstrapQuery(Query[BootstrapSnapshot | None], frozen=True):
     """The configuration of an external id, whatever its tenant."""
+
+    external_id: str
+
+
+class KeySnapshot(msgspec.Struct, frozen=True):
+    """The device of a configuration and its external key, and nothing of what the configuration holds."""
+
+    device: Device
+    external_key: Sealed
+
+
+class ExternalKeyQuery(Query[KeySnapshot | None], frozen=True):
+    """The external key of an external id, whatever its tenant: what it takes to tell a stranger from the device."""
 
     external_id: str
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from core.model import BootstrapConfig, Channel, ChannelId, DeviceId
-from core.queries import BootstrapQuery, BootstrapSnapshot, ChannelsQuery, ConfigQuery
+from core.queries import BootstrapQuery, BootstrapSnapshot, ChannelsQuery, ConfigQuery, ExternalKeyQuery, KeySnapshot
 from storage import rows
 from storage.answers import credentials_by_device
 from storage.rows import Row
@@ -17,6 +17,11 @@ _WITH_DEVICE = "CROSS JOIN config_document ON config_document.config = config.id
 CONFIGS_BY_EXTERNAL_ID = Grouped(
     f"""WITH asked (external_id) AS (VALUES {{rows}}) SELECT {rows.CONFIG}, {rows.DEVICE} FROM asked
     CROSS JOIN config ON config.external_id = asked.external_id {_WITH_DEVICE}""",
+    width=1,
+)
+EXTERNAL_KEYS = Grouped(
+    f"""WITH asked (external_id) AS (VALUES {{rows}}) SELECT config.external_id, config.external_key, {rows.DEVICE} FROM asked
+    CROSS JOIN config ON config.external_id = asked.external_id CROSS JOIN device ON device.id = config.id""",
     width=1,
 )
 CONFIGS_BY_ID = Grouped(
@@ -46,6 +51,14 @@ def bootstraps(connection: sqlite3.Connection, queries: Sequence[BootstrapQuery]
     found = _snapshots(connection, CONFIGS_BY_EXTERNAL_ID.run(connection, [(external_id,) for external_id in asked]))
     snapshots = {snapshot.config.external_id: snapshot for snapshot in found}
     return [snapshots.get(query.external_id) for query in queries]
+
+
+def external_keys(connection: sqlite3.Connection, queries: Sequence[ExternalKeyQuery]) -> list[KeySnapshot | None]:
+    """Answer for the external keys of external ids, all from the same moment."""
+    asked = {query.external_id for query in queries}
+    found = EXTERNAL_KEYS.run(connection, [(external_id,) for external_id in asked])
+    keys = {row[0]: KeySnapshot(device=rows.device(row[2:]), external_key=row[1]) for row in found}
+    return [keys.get(query.external_id) for query in queries]
 
 
 def config(connection: sqlite3.Connection, query: ConfigQuery) -> BootstrapSnapshot | None:

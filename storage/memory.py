@@ -19,6 +19,7 @@ from core.queries import (
     DevicePage,
     DeviceQuery,
     EventPage,
+    ExternalKeyQuery,
     LabelledPage,
     LoginQuery,
     ProfilePage,
@@ -47,6 +48,7 @@ class MemoryRepository:
         self._answers: dict[type[Query[Any]], Callable[[Shelves, Any], Any]] = {
             ClaimQuery: recall.claim,
             LoginQuery: recall.logins,
+            ExternalKeyQuery: recall.external_key,
             BootstrapQuery: recall.bootstrap,
             DeviceQuery: recall.device,
             DeviceNamesQuery: recall.devices_named,

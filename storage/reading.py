@@ -15,6 +15,7 @@ from core.queries import (
     DevicePage,
     DeviceQuery,
     EventPage,
+    ExternalKeyQuery,
     LabelledPage,
     LoginQuery,
     ProfilePage,
@@ -33,6 +34,7 @@ R = TypeVar("R")
 TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[Any]]] = {
     ClaimQuery: answers.claims,
     LoginQuery: answers.logins,
+    ExternalKeyQuery: configurations.external_keys,
     BootstrapQuery: configurations.bootstraps,
 }
 """What devices ask, in large numbers: all queries of a kind at once."""

@@ -13,6 +13,8 @@ from core.queries import (
     DeviceNamesQuery,
     DeviceQuery,
     DeviceSnapshot,
+    ExternalKeyQuery,
+    KeySnapshot,
     LoginQuery,
     LoginSnapshot,
     ProfileQuery,
@@ -49,6 +51,13 @@ def _login(shelves: Shelves, lookup: Lookup) -> LoginSnapshot | None:
         return None
     found = snapshot(shelves, shelves.device(credential.device))
     return LoginSnapshot(credential=credential, device=found.device, profile=found.profile) if found is not None else None
+
+
+def external_key(shelves: Shelves, query: ExternalKeyQuery) -> KeySnapshot | None:
+    """Answer for the external key of an external id."""
+    config = shelves.config(shelves.holder(Unique("config_external_id", query.external_id)))
+    device = shelves.device(config.id) if config is not None else None
+    return None if config is None or device is None else KeySnapshot(device=device, external_key=config.external_key)
 
 
 def bootstrap(shelves: Shelves, query: BootstrapQuery) -> BootstrapSnapshot | None:

@@ -53,8 +53,14 @@ class ContendedRepository(MemoryRepository):
 class Desk:
     """Where operators give their commands."""
 
-    def __init__(self, failures: Rate | None = None, clock: FrozenClock | None = None, keys: PlainKeys | None = None) -> None:
-        self.repository = ContendedRepository()
+    def __init__(
+        self,
+        failures: Rate | None = None,
+        clock: FrozenClock | None = None,
+        keys: PlainKeys | None = None,
+        repository: ContendedRepository | None = None,
+    ) -> None:
+        self.repository = repository or ContendedRepository()
         self.clock = clock or FrozenClock()
         self.keys = keys or PlainKeys()
         entropy = SeededEntropy()

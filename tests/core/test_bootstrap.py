@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from core.configuration import Seals
 from core.crypto import cfb
 from core.crypto.cfb import Envelope
 from core.crypto.vault import Vault
@@ -14,9 +15,9 @@ from core.messages import ANY_ETAG, BootstrapRequest, ClientCertificates, Encryp
 from core.model import DEFAULT_TENANT, DeviceState, EventKind, Sealed, Secret
 from core.operate.configuring import ChangeChannel, ChangeConfig, DeleteChannel
 from core.operate.messages import ChangeDevice, RevokeCredentials, RotateCredentials, ShowDevice
-from core.ports import Changes
-from core.queries import UnknownPage
-from tests.operating import Desk
+from core.ports import Changes, Delete
+from core.queries import ExternalKeyQuery, Query, S, UnknownPage
+from tests.operating import ContendedRepository, Desk
 
 KEY = PlainKey(Secret("external key"))
 CERTIFICATES = ClientCertificates("cert", Secret("key"), "ca")
@@ -234,3 +235,31 @@ async def test_after_three_conflicts_the_device_is_asked_to_come_again() -> None
     desk.repository.failures = [Conflict(Guard.VERSION)] * 3
     refusal = await desk.bootstrap_refused(plain())
     assert (refusal.reason, refusal.check) == (Reason.UNAVAILABLE, "registry.conflict")
+
+
+class Hasty(ContendedRepository):
+    """A registry in which somebody is quick between the question for the key and the one for the configuration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: list[Changes] = []
+
+    async def read(self, query: Query[S]) -> S:
+        """Answer, and after an external key make the next change that waits."""
+        answer = await super().read(query)
+        if isinstance(query, ExternalKeyQuery) and self.meanwhile:
+            await self.commit(self.meanwhile.pop(0))
+        return answer
+
+
+async def test_a_configuration_that_is_made_anew_meanwhile_is_asked_for_again() -> None:
+    repository = Hasty()
+    desk = Desk(repository=repository)
+    made = await desk.config()
+    anew = Seals(desk.vault).with_external_key(made.config, Secret("another key"))
+    repository.meanwhile = [Changes(delete=(Delete(made.config),)), Changes(insert=(anew,))]
+    assert (await desk.bootstrap_refused(plain())).check == "bootstrap.unknown"
+    repository.meanwhile = [Changes(delete=(Delete(anew),)), Changes(insert=(made.config,))]
+    again = BootstrapRequest(external_id="aa:bb", proof=PlainKey(Secret("another key")))
+    assert (await desk.bootstrap_refused(again)).check == "bootstrap.unknown"
+    assert (await desk.bootstrap(plain())).config == made.config

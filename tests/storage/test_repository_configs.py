@@ -16,6 +16,8 @@ from core.queries import (
     ConfigPage,
     ConfigQuery,
     DeviceQuery,
+    ExternalKeyQuery,
+    KeySnapshot,
     LoginQuery,
     TenantQuery,
 )
@@ -60,6 +62,7 @@ async def test_what_was_written_is_read_back_as_it_was(repository: Repository) -
     await insert(repository, a_device(label="Größe"), a_device(6), *held, *channels, full, bare)
     found = await repository.read(BootstrapQuery("external-0001"))
     assert found == BootstrapSnapshot(config=full, device=a_device(label="Größe"), credentials=held[::-1], channels=channels)
+    assert await repository.read(ExternalKeyQuery("external-0001")) == KeySnapshot(a_device(label="Größe"), full.external_key)
     found = await repository.read(ConfigQuery(DEFAULT_TENANT, bare.id))
     assert found == BootstrapSnapshot(config=bare, device=a_device(6), credentials=(), channels=())
 
@@ -370,5 +373,7 @@ async def test_an_id_of_no_configuration_finds_none(repository: Repository) -> N
     await insert(repository, *ELSEWHERE, a_config(9, tenant=THERE), a_device())
     assert await repository.read(BootstrapQuery("external-0001")) is None
     assert await repository.read(BootstrapQuery("")) is None
+    assert await repository.read(ExternalKeyQuery("external-0001")) is None
+    assert await repository.read(ExternalKeyQuery("")) is None
     assert await repository.read(ConfigQuery(DEFAULT_TENANT, DeviceId("device-0009"))) is None
     assert await repository.read(ConfigQuery(THERE, a_device().id)) is None

@@ -23,6 +23,7 @@ from core.queries import (
     DevicePage,
     DeviceQuery,
     EventPage,
+    ExternalKeyQuery,
     LabelledPage,
     LoginQuery,
     ProfilePage,
@@ -180,6 +181,7 @@ async def everything(repository: Repository) -> list[Any]:
     )
     rows += [(claim.profile, claim.device, claim.credentials, claim.lookup_taken) for claim in claims]
     rows += await asyncio.gather(*(repository.read(BootstrapQuery(f"external-{number}")) for number in range(4)))
+    rows += await asyncio.gather(*(repository.read(ExternalKeyQuery(f"external-{number}")) for number in range(4)))
     rows += [msgspec.structs.replace(tenant, created_at=0) for tenant in await repository.read(TenantPage())]
     rows.append(await repository.read(LoginQuery(tuple(a_lookup(number) for number in range(1, 4)))))
     return rows
