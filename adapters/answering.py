@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
+from adapters.attending import Attendance, Holds
 from adapters.exchange import Carrier, Closing, Dialect, Guest, Inbound, Meter, Outbound, Peer, Success
 from adapters.facing import Face
 from adapters.owned import OwnedWork
@@ -40,6 +41,7 @@ class Answering:
         dialects: Iterable[Dialect],
         use_cases: Mapping[type, UseCase],
         authenticate: Callable[[Login, Context], Coroutine[Any, Any, Identity]],
+        holds: Holds,
         audit: Audit,
         clock: Clock,
         entropy: Entropy,
@@ -50,6 +52,7 @@ class Answering:
         self._face = Face(dialects)
         self._use_cases = use_cases
         self._authenticate = authenticate
+        self._holds = holds
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
@@ -129,6 +132,10 @@ class Answering:
     def may_subscribe(self, topic_filter: str) -> bool:
         """Tell whether some dialect lets an identified device subscribe to this filter."""
         return self._face.may_subscribe(topic_filter)
+
+    def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
+        """Call `ended` when what a connection proved is true no longer, unless what this returns was called before."""
+        return Attendance(identity, peer, self._holds, ended, self._watches).leave
 
     def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` whenever something behind an `Outbound.watch` changed, until what this returns is called."""

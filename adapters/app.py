@@ -174,6 +174,7 @@ class Running:
                 operator.DescribeApi: operator.describe,
             },
             authenticate,
+            authenticate.holds,
             self.audit,
             gateway.clock,
             gateway.entropy,

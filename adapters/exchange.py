@@ -227,6 +227,14 @@ class Exchange(Protocol):
         """Tell whether an identified device may subscribe to this filter."""
         ...
 
+    def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
+        """Call `ended`, once, when what a connection proved at its login is true no longer.
+
+        That is when the credential was revoked, or the device disabled, discarded or removed. Returns what ends the watch;
+        calling that twice does no harm.
+        """
+        ...
+
     def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed`, from the loop and without waiting, whenever something behind this `Outbound.watch` changed.
 

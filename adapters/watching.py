@@ -3,15 +3,21 @@
 from collections.abc import Callable
 from functools import partial
 
-from core.model import BootstrapConfig, Channel, Credential, Device
+from core.model import BootstrapConfig, Channel, Credential, Device, DeviceId
 from core.ports import Changes, Entity, Repository
 from core.queries import Query, S
 
 Changed = Callable[[], None]
+_SESSION = "session "
+
+
+def session_key(device: DeviceId) -> str:
+    """Return the key of those whom only the device and its credentials concern, and not its channels."""
+    return _SESSION + device
 
 
 class Watches:
-    """Watchers by key: the id of the device whose configuration they have an answer about."""
+    """Watchers by key: the id of the device whose configuration they have an answer about, or a `session_key`."""
 
     def __init__(self) -> None:
         self._watchers: dict[str, dict[int, Changed]] = {}
@@ -31,10 +37,10 @@ class Watches:
         if not self._watchers:
             return
         changed_or_gone = (*changes.replace, *(deletion.entity for deletion in changes.delete))
+        devices = {_device(entity) for entity in (*changes.insert, *changed_or_gone)}
+        keys = (devices | {session_key(device) for device in devices}) & self._watchers.keys()
         if any(isinstance(entity, Channel) for entity in changed_or_gone):
-            keys = set(self._watchers)
-        else:
-            keys = {_key(entity) for entity in (*changes.insert, *changed_or_gone)} & self._watchers.keys()
+            keys |= {key for key in self._watchers if not key.startswith(_SESSION)}
         for key in keys:
             for changed in tuple(self._watchers.get(key, {}).values()):
                 changed()
@@ -46,14 +52,14 @@ class Watches:
             self._watchers.pop(key, None)
 
 
-def _key(entity: Entity) -> str:
+def _device(entity: Entity) -> DeviceId:
     match entity:
         case BootstrapConfig() | Device():
             return entity.id
         case Credential():
             return entity.device
         case _:
-            return ""
+            return DeviceId("")
 
 
 class WatchedRepository:

@@ -4,7 +4,7 @@ import msgspec
 
 from core import lifecycle
 from core.audit import Audit
-from core.configuration import Seals
+from core.configuration import Seals, is_let_in
 from core.credentials import basic_id, secret_id
 from core.errors import Conflict, Reason, Refusal
 from core.issuer import Issuer
@@ -12,7 +12,7 @@ from core.limits import Buckets, require
 from core.messages import Context, Identity, Login, MqttLogin, TokenLogin
 from core.model import CredentialKind, Device, DeviceState, EventKind
 from core.ports import Changes, Repository
-from core.queries import ExternalKeyQuery, KeySnapshot, LoginQuery, LoginSnapshot
+from core.queries import ConfigQuery, DeviceQuery, ExternalKeyQuery, KeySnapshot, LoginQuery, LoginSnapshot
 
 
 class Authenticate(msgspec.Struct, frozen=True):
@@ -48,6 +48,15 @@ class Authenticate(msgspec.Struct, frozen=True):
             return Identity(device.tenant, device.id, device.name, None)
         await self._connected(found, context)
         return Identity(device.tenant, device.id, device.name, found.credential.id)
+
+    async def holds(self, identity: Identity) -> bool:
+        """Tell whether what a connection proved once is true still. Raises `Refusal` UNAVAILABLE."""
+        found = await self.repository.read(DeviceQuery(identity.tenant, identity.device))
+        if found is None or not is_let_in(found.device):
+            return False
+        if identity.credential is None:
+            return await self.repository.read(ConfigQuery(identity.tenant, identity.device)) is not None
+        return any(credential.id == identity.credential for credential in found.credentials)
 
     async def _find(self, login: Login) -> LoginSnapshot | KeySnapshot:
         if isinstance(login, TokenLogin):

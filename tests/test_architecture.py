@@ -48,8 +48,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "adapters.owned": (),
     "adapters.facing": (*SHARED, "adapters.router", "adapters.topics"),
     "adapters.watching": SHARED,
+    "adapters.attending": (*SHARED, "adapters.watching", "structlog"),
     "adapters.answering": (
         *SHARED,
+        "adapters.attending",
         "adapters.facing",
         "adapters.owned",
         "adapters.router",

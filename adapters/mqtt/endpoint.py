@@ -1,6 +1,7 @@
 """One connection: packets handled in order, each by the session or the exchange."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
@@ -51,6 +52,7 @@ class Connection(Subscriber):
         "_silence_seconds",
         "_source",
         "_task",
+        "_unattend",
     )
 
     def __init__(self, shared: Shared, exchange: Exchange) -> None:
@@ -68,6 +70,7 @@ class Connection(Subscriber):
         self._task: asyncio.Task[None] | None = None
         self._silence_seconds = 0.0
         self._admitted = False
+        self._unattend: Callable[[], None] = _nothing  # once the client has proved who it is: what ends the watch over that
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the connection or abort it."""
@@ -86,7 +89,7 @@ class Connection(Subscriber):
     def connection_lost(self, error: Exception | None) -> None:
         """Handle what was received before the end, then leave."""
         super().connection_lost(error)
-        self.unwatch()
+        self._forget()
         try:
             self._go_on()
         finally:
@@ -115,7 +118,7 @@ class Connection(Subscriber):
     def cut_off(self) -> None:
         """Close at once and wait for no answer; the exchange goes on with what it has begun."""
         self.abort()
-        self.unwatch()
+        self._forget()
         if self._task is not None:
             self._task.cancel()
             # A task that never got to run does not get to its end either.
@@ -251,6 +254,12 @@ class Connection(Subscriber):
         self._silence_seconds = packet.keep_alive * SILENCE_FACTOR or idle_seconds
         self._heard()
         self.write(connack.accepted(packet, self._shared.announcement, idle_seconds))
+        if identity is not None and not self._is_over():
+            self._unattend = self._exchange.attend(identity, self._peer, self._disowned)
+
+    def _disowned(self) -> None:
+        """Close, now that the client could not log in again as who it is."""
+        self._end(ReasonCode.NOT_AUTHORIZED)
 
     def _fail(self, error: ProtocolError) -> None:
         """Close on a stream that breaks the protocol, and tell the client why where its version has words for it."""
@@ -265,8 +274,13 @@ class Connection(Subscriber):
             return
         if reason_code is not None and self._session is not None and self._decoder.version == 5:
             self.write(encode.disconnect(reason_code))
-        self.unwatch()
+        self._forget()
         self.close()
+
+    def _forget(self) -> None:
+        """End whatever tells this connection of changes."""
+        self.unwatch()
+        self._unattend()
 
     def _settle(self) -> None:
         """Leave the connection in order: at work, gone, closing, or waiting for the right things."""
@@ -314,6 +328,10 @@ class Connection(Subscriber):
         else:
             self.bound(expiry.value)
             self._end(ReasonCode.KEEP_ALIVE_TIMEOUT)
+
+
+def _nothing() -> None:
+    """End no watch."""
 
 
 def _password(password: bytes | None) -> Secret:

@@ -49,9 +49,10 @@ ANSWER_SIZE = len(packet(0x32, text(RESPONSE) + b"\0\x01" + REPLY))
 
 async def serve() -> None:
     """Serve with an exchange that answers at once; print the port."""
-    from adapters.exchange import Guest, Inbound, Outbound, Success
+    from adapters.exchange import Guest, Inbound, Outbound, Peer, Success
     from adapters.mqtt.config import MqttConfig
     from adapters.mqtt.server import MqttServer
+    from core.messages import Identity
 
     guest = Guest(name="join", login="joining", subscriptions=(RESPONSE,))
 
@@ -65,6 +66,9 @@ async def serve() -> None:
     class Exchange:
         def guest(self, username: str, client_id: str) -> Guest:
             return guest
+
+        def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
+            return lambda: None
 
         def may_subscribe(self, topic_filter: str) -> bool:
             return False

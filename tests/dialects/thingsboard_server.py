@@ -84,6 +84,7 @@ class Server:
             [thingsboard],
             {ProvisionRequest: self.registry.provision, Report: TakeReport(self.registry.authenticate)},
             self.registry.authenticate,
+            self.registry.authenticate.holds,
             self.registry.audit,
             self.registry.clock,
             self.registry.entropy,

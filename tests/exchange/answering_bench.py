@@ -39,11 +39,13 @@ class Bench:
         self.watches = Watches()
         self.contexts: list[Context] = []
         self.use_case: Callable[[Ask], Awaitable[Any]] = self.echo
+        self.holds: bool | Exception = True
         self.check: Callable[[Login], Awaitable[Identity]] = self.welcome
         self.answering = Answering(
             [self.dialect, StandIn(name="beside it")],
             {Ask: self._ask},
             self._authenticate,
+            self._still,
             self.registry.audit,
             self.registry.clock,
             self.registry.entropy,
@@ -71,6 +73,11 @@ class Bench:
 
     async def welcome(self, _login: Login) -> Identity:
         return IDENTITY
+
+    async def _still(self, _identity: Identity) -> bool:
+        if isinstance(self.holds, Exception):
+            raise self.holds
+        return self.holds
 
     async def _ask(self, ask: Ask, context: Context) -> Any:
         self.contexts.append(context)

@@ -96,6 +96,9 @@ class PathExchange:
     def may_subscribe(self, topic_filter: str) -> bool:
         return False
 
+    def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
     def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
         raise AssertionError("nothing here can be watched")
 

@@ -5,8 +5,9 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from adapters.exchange import Guest, Inbound, Outbound, Success
+from adapters.exchange import Guest, Inbound, Outbound, Peer, Success
 from core.errors import Reason
+from core.messages import Identity
 from tests.protocols.mqtt_peer import Rules
 
 VISITOR = "visitor"
@@ -73,6 +74,9 @@ class Documents(Rules):
         topic = answered(name)
         content_type = "application/octet-stream"
         return Outbound(outcome=Success.OK, body=text, content_type=content_type, topic=topic, etag=etag, watch=key)
+
+    def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
 
     def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
         self._watched += 1

@@ -83,6 +83,9 @@ class Rules:
     def may_subscribe(self, topic_filter: str) -> bool:
         return any(covers(pattern, topic_filter) for pattern in ("own/answer/+", "own/news", "many/#"))
 
+    def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
     def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
         raise AssertionError("nothing here changes")
 

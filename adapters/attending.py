@@ -1,0 +1,68 @@
+"""Whether what connections proved at their login is true still: asked again when their device changes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from adapters.exchange import Peer
+from adapters.watching import Watches, session_key
+from core.messages import Identity
+
+Holds = Callable[[Identity], Awaitable[bool]]
+
+# What changed between a login and its watch was told to nobody, so it is asked about once more, when the connection has lasted.
+FIRST_LOOK_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+
+
+class Attendance:
+    """One connection's proof. `ended` is called once, when it holds no longer, unless `leave` was called before."""
+
+    def __init__(self, identity: Identity, peer: Peer, holds: Holds, ended: Callable[[], None], watches: Watches) -> None:
+        self._identity = identity
+        self._peer = peer
+        self._holds = holds
+        self._ended = ended
+        self._again = False
+        self._over = False
+        self._task: asyncio.Task[None] | None = None
+        self._stop = watches.watch(session_key(identity.device), self._changed)
+        self._timer = self._look_in(FIRST_LOOK_SECONDS)
+
+    def leave(self) -> None:
+        """Attend to it no longer."""
+        self._over = True
+        self._stop()
+        self._timer.cancel()
+
+    def _look_in(self, seconds: float) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self._changed)
+
+    def _changed(self) -> None:
+        self._again = True
+        if self._task is None and not self._over:
+            self._task = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        """Ask, and ask once more where something changed meanwhile. A registry that cannot answer now is asked later."""
+        try:
+            while self._again and not self._over:
+                self._again = False
+                if not await self._holds(self._identity):
+                    self._end()
+        except Exception:
+            self._timer.cancel()
+            if not self._over:
+                self._timer = self._look_in(RETRY_SECONDS)
+        finally:
+            self._task = None
+
+    def _end(self) -> None:
+        if self._over:
+            return
+        self.leave()
+        structlog.get_logger("firstlight").info(
+            "session ended, its login holds no longer", device=self._identity.device_name, source=self._peer.address
+        )
+        self._ended()

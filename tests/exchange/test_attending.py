@@ -1,0 +1,133 @@
+"""A connection is told when what it proved at its login is true no longer."""
+
+import asyncio
+
+import pytest
+
+from adapters import attending
+from adapters.watching import session_key
+from core.errors import Reason, Refusal
+from core.messages import AccessToken, MqttLogin
+from core.model import CredentialId, Secret
+from core.operate.configuring import DeleteConfig
+from core.operate.messages import ChangeDevice, DeleteDevice, RotateCredentials
+from core.ports import Changes, Delete
+from tests.core.registry import CONTEXT, Registry
+from tests.exchange.answering_bench import DEADLINE, IDENTITY, PEER, Bench
+from tests.operating import Desk
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def change(bench: Bench) -> None:
+    """Tell the watchers of the device that something about it changed."""
+    for watcher in tuple(bench.watches._watchers.get(session_key(IDENTITY.device), {}).values()):
+        watcher()
+
+
+async def test_it_is_told_once_when_its_proof_holds_no_longer() -> None:
+    bench = Bench()
+    told: list[str] = []
+    leave = bench.answering.attend(IDENTITY, PEER, lambda: told.append("ended"))
+    change(bench)
+    await settled()
+    assert told == []
+    bench.holds = False
+    change(bench)
+    change(bench)
+    await settled()
+    assert told == ["ended"]
+    assert len(bench.watches) == 0
+    leave()
+    leave()
+
+
+async def test_who_left_is_told_nothing() -> None:
+    bench = Bench()
+    told: list[str] = []
+    leave = bench.answering.attend(IDENTITY, PEER, lambda: told.append("ended"))
+    bench.holds = False
+    change(bench)
+    leave()
+    await settled()
+    assert told == []
+    assert len(bench.watches) == 0
+
+
+async def test_what_changes_while_it_is_asked_about_is_asked_about_again() -> None:
+    bench = Bench()
+    told: list[str] = []
+    bench.answering.attend(IDENTITY, PEER, lambda: told.append("ended"))
+    change(bench)
+    await asyncio.sleep(0)
+    bench.holds = False
+    change(bench)
+    await settled()
+    assert told == ["ended"]
+
+
+async def test_a_change_between_login_and_watch_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attending, "FIRST_LOOK_SECONDS", 0.01)
+    bench = Bench()
+    bench.holds = False
+    ended = asyncio.Event()
+    bench.answering.attend(IDENTITY, PEER, ended.set)
+    async with asyncio.timeout(DEADLINE):
+        await ended.wait()
+
+
+async def test_a_registry_that_cannot_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attending, "RETRY_SECONDS", 0.01)
+    bench = Bench()
+    bench.holds = Refusal(Reason.UNAVAILABLE, "not now", check="storage.failed")
+    ended = asyncio.Event()
+    bench.answering.attend(IDENTITY, PEER, ended.set)
+    change(bench)
+    await settled()
+    assert not ended.is_set()
+    bench.holds = False
+    async with asyncio.timeout(DEADLINE):
+        await ended.wait()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ChangeDevice(ref="aa:bb", enabled=False),
+        DeleteDevice("aa:bb"),
+        DeleteConfig(id="aa:bb"),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+async def test_an_external_key_holds_as_long_as_its_configuration_and_its_device(command: object) -> None:
+    desk = Desk()
+    made = await desk.config()
+    identity = await desk.login("aa:bb", "external key")
+    assert await desk.authenticate.holds(identity)
+    await desk(DeleteConfig(id=made.config.id) if isinstance(command, DeleteConfig) else command)  # type: ignore[arg-type] # a table
+    assert not await desk.authenticate.holds(identity)
+
+
+async def test_a_credential_holds_until_it_is_replaced() -> None:
+    desk = Desk()
+    made = await desk.config()
+    assert made.secret is not None
+    identity = await desk.login(made.device.id, made.secret.reveal())
+    assert await desk.authenticate.holds(identity)
+    await desk(RotateCredentials(made.device.id))
+    assert not await desk.authenticate.holds(identity)
+
+
+async def test_an_access_token_holds_until_it_is_revoked() -> None:
+    registry = Registry()
+    device = await registry.device(await registry.profile(), "m1", AccessToken(Secret("token-of-m1")))
+    identity = await registry.authenticate(MqttLogin(username="token-of-m1"), CONTEXT)
+    assert identity.credential != CredentialId("")
+    assert await registry.authenticate.holds(identity)
+    (credential,) = (await registry.known("m1")).credentials
+    await registry.repository.commit(Changes(delete=(Delete(credential),)))
+    assert not await registry.authenticate.holds(identity)
+    assert device.name == identity.device_name
