@@ -139,6 +139,8 @@ class Connection(Subscriber):
                 handled += 1
                 if isinstance(packet, Publish) and self._session is not None:
                     await self._publish(packet, self._session)
+                elif isinstance(packet, Subscribe) and self._session is not None:
+                    await self.subscribe_and_watch(packet, self._session)
                 elif isinstance(packet, Connect):
                     await self._login(packet)
                 if handled % self._shared.config.turn_packets == 0 or isinstance(packet, TurnOver):
@@ -174,6 +176,8 @@ class Connection(Subscriber):
         self._heard()
         if self._session is None:
             return not isinstance(packet, Connect) or self._connect(packet)
+        if isinstance(packet, Subscribe) and self._session.watches(packet):
+            return True
         if not isinstance(packet, Publish):
             self._answer(packet, self._session)
             return False

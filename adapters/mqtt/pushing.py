@@ -44,9 +44,10 @@ class Watch:
     """One request whose answer the client has on `topic`. It has no `key` until an answer said what to watch.
 
     `held` is the entity tag of that answer, `body` the answer itself where it has no tag. `due`: it may be another one now.
+    `begun` is done when it was asked about for the first time, or is not asked about any more.
     """
 
-    __slots__ = ("body", "due", "held", "inbound", "key", "stop", "timer", "topic")
+    __slots__ = ("begun", "body", "due", "held", "inbound", "key", "stop", "timer", "topic")
 
     def __init__(self, topic: str, inbound: Inbound) -> None:
         self.topic = topic
@@ -57,6 +58,12 @@ class Watch:
         self.due = False
         self.stop: Callable[[], None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.begun: asyncio.Future[None] | None = None
+
+    def begin(self) -> None:
+        """Let go of whoever waits for the beginning."""
+        if self.begun is not None and not self.begun.done():
+            self.begun.set_result(None)
 
     def question(self) -> Inbound:
         """Return the request to be handled again."""
@@ -73,6 +80,7 @@ class Watch:
 
     def end(self) -> None:
         """Be told nothing more."""
+        self.begin()
         if self.stop is not None:
             self.stop()
         if self.timer is not None:
@@ -107,12 +115,17 @@ class Pushes:
         if self._follow(watch, out):
             self._enter(watch)
 
-    def begin(self, topic: str, inbound: Inbound) -> None:
-        """Watch what a request would be answered on a topic, without publishing what it is now; a refusal is let be."""
+    async def begin(self, topic: str, inbound: Inbound) -> None:
+        """Watch what a request would be answered on a topic, without publishing what it is now; a refusal is let be.
+
+        Returns when it is watched: whatever changes from then on is published.
+        """
         if topic not in self._watches:
             watch = Watch(topic, inbound)
+            watch.begun = asyncio.get_running_loop().create_future()
             self._enter(watch)
             self._changed(watch)
+            await watch.begun
 
     def unsubscribed(self) -> None:
         """End the watches of topics that are not subscribed to any more."""
@@ -129,6 +142,8 @@ class Pushes:
 
     def drain(self) -> None:
         """Ask about nothing more; what is being asked about is still published."""
+        for watch in self._watches.values():
+            watch.begin()
         if self._task is not None and not self._asking:
             self._task.cancel()
 
@@ -172,6 +187,7 @@ class Pushes:
             out = await self._exchange.handle(watch.question())
         finally:
             self._asking = False
+            watch.begin()
         # The answer to a newer request, or the end of the subscription, may have come first.
         if self._watches.get(watch.topic) is watch:
             self._learn(watch, out)

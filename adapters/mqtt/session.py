@@ -107,6 +107,10 @@ class Session:
         properties = packet.properties
         return self._inbound(packet.topic, packet.payload, _headers(properties.user), properties.content_type)
 
+    def watches(self, packet: Subscribe) -> bool:
+        """Tell whether one of the filters is a request by itself."""
+        return any(self.implied(wanted.topic_filter) is not None for wanted in packet.subscriptions)
+
     def implied(self, topic_filter: str) -> Inbound | None:
         """Return the request that a device makes by subscribing to its answers alone: empty, where they are published.
 

@@ -6,7 +6,7 @@ from adapters.exchange import Exchange, Inbound, Outbound, Success
 from adapters.mqtt.line import Line
 from adapters.mqtt.packets import Subscribe, Unsubscribe
 from adapters.mqtt.pushing import Pushes
-from adapters.mqtt.session import Session
+from adapters.mqtt.session import Granted, Session
 from adapters.mqtt.shared import Shared
 
 
@@ -27,15 +27,20 @@ class Subscriber(Line):
         self._shared.meter.bound(f"mqtt.{name}")
 
     def subscribe(self, packet: Subscribe, session: Session) -> None:
-        """Grant or refuse filters; a device that subscribes to its answers is told of changes without asking first."""
-        granted = session.subscribe(packet, self._exchange.may_subscribe, self._shared.config.subscriptions)
-        if granted.full:
-            self.bound("subscriptions")
-        self.write(granted.data)
+        """Grant or refuse filters."""
+        self.write(self._grant(packet, session).data)
+
+    async def subscribe_and_watch(self, packet: Subscribe, session: Session) -> None:
+        """Grant or refuse filters; a device that subscribes to its answers is told of changes without asking first.
+
+        It is told that it subscribed once that is true of every change that follows.
+        """
+        granted = self._grant(packet, session)
         for topic_filter in granted.filters:
             inbound = session.implied(topic_filter)
             if inbound is not None and not self._is_over():
-                self._pushing(session).begin(topic_filter, inbound)
+                await self._pushing(session).begin(topic_filter, inbound)
+        self.write(granted.data)
 
     def unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
         """Give up filters, and the watches that they covered."""
@@ -92,6 +97,12 @@ class Subscriber(Line):
     def pushing(self) -> bool:
         """Tell whether a task runs that pushes."""
         return self._pushes is not None and self._pushes.busy
+
+    def _grant(self, packet: Subscribe, session: Session) -> Granted:
+        granted = session.subscribe(packet, self._exchange.may_subscribe, self._shared.config.subscriptions)
+        if granted.full:
+            self.bound("subscriptions")
+        return granted
 
     def _is_over(self) -> bool:
         return self.closing or self.lost
