@@ -79,6 +79,9 @@ def _shared_key(args: argparse.Namespace, environ: Environ) -> bytes:
     return bootstrap_device.encrypt_key(text, form)
 
 
+_TOO_MANY = ("429", "4.29")
+
+
 class _Fetching:
     """One device that fetches its configuration, and prints what it did not have before."""
 
@@ -114,7 +117,7 @@ class _Fetching:
     async def _fetch(self, line: Line) -> None:
         reply = await line.fetch()
         if reply.busy:
-            raise Failure(f"{self._server} is busy ({reply.status})")
+            raise Failure(self._put_off(reply))
         try:
             document = bootstrap_device.read(reply, self._shared)
         except bootstrap_device.Refused as refused:
@@ -124,6 +127,12 @@ class _Fetching:
             self._screen.document(document)
             self._screen.out.flush()
             self._printed = document
+
+    def _put_off(self, reply: Reply) -> str:
+        if any(code in reply.status for code in _TOO_MANY):
+            why = f"the operator sees why: firstlight {_explaining(reply)}"
+            return f"{self._server} has had too many failed attempts from this address ({reply.status}); {why}"
+        return f"{self._server} is busy ({reply.status})"
 
     async def _bear(self, trouble: Failure) -> None:
         """Say once that the server is out of reach, and wait a little. Raises the trouble where nothing was had yet."""

@@ -207,6 +207,14 @@ def test_something_else_answers(gateway: Any, run: Run, body: bytes) -> None:
     assert (result.status, result.err) == (1, "firstlight: the answer is no JSON object\n")
 
 
+def test_who_failed_too_often_is_told_so(gateway: Any, run: Run) -> None:
+    gateway.on("GET", "/things/bootstrap/24:0a", lambda asked: (429, b'{"error":"too many"}', {}))
+    result = fetch(run, gateway)
+    assert result.status == 1
+    assert "has had too many failed attempts from this address (HTTP 429 Too Many Requests)" in result.err
+    assert "firstlight e" in result.err
+
+
 def test_a_busy_gateway_is_no_refusal(gateway: Any, run: Run) -> None:
     gateway.on("GET", "/things/bootstrap/24:0a", lambda asked: (503, b'{"error":"later"}', {}))
     result = fetch(run, gateway)
