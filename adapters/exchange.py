@@ -99,7 +99,8 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     publishes nothing and leaves the acknowledgement to speak. `retry_after` is in seconds. `form` is kept by a connection and
     handed back in its next `Inbound`. `correlation` is the request's, for protocols that can show it. `etag` is the entity tag
     of what is in the body, an even number of hex digits, at most 16; empty: it has none. `watch` is the key under which
-    `Exchange.watch` tells that the same request may have another answer now; empty: it cannot be watched.
+    `Exchange.watch` tells that the same request may have another answer now: the id of the device it is about and those of
+    what else is in it, one a line; empty: it cannot be watched.
     """
 
     outcome: Outcome

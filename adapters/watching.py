@@ -9,6 +9,8 @@ from core.queries import Query, S
 
 Changed = Callable[[], None]
 _SESSION = "session "
+_ANY_CHANNEL = "any channel"
+_NAMES = 64  # beyond them a watcher is told of every channel: its names would cost more than its questions
 
 
 def session_key(device: DeviceId) -> str:
@@ -17,49 +19,67 @@ def session_key(device: DeviceId) -> str:
 
 
 class Watches:
-    """Watchers by key: the id of the device whose configuration they have an answer about, or a `session_key`."""
+    """Watchers by the names in their keys, one a line: the id of a device and those of channels, or a `session_key`."""
 
     def __init__(self) -> None:
         self._watchers: dict[str, dict[int, Changed]] = {}
         self._last = 0
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._watchers.values()))
+        return self._count
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
         """Call `changed` whenever something behind this key changed, until what this returns is called."""
         self._last += 1
-        self._watchers.setdefault(key, {})[self._last] = changed
+        self._count += 1
+        for name in _split(key):
+            self._watchers.setdefault(name, {})[self._last] = changed
         return partial(self._end, key, self._last)
 
     def tell(self, changes: Changes) -> None:
-        """Tell those whom committed changes may concern. A channel may be in any configuration, but a new one is in none."""
+        """Tell those whom committed changes may concern, each once. A new channel is in no configuration yet."""
         if not self._watchers:
             return
-        changed_or_gone = (*changes.replace, *(deletion.entity for deletion in changes.delete))
-        devices = {_device(entity) for entity in (*changes.insert, *changed_or_gone)}
-        keys = (devices | {session_key(device) for device in devices}) & self._watchers.keys()
-        if any(isinstance(entity, Channel) for entity in changed_or_gone):
-            keys |= {key for key in self._watchers if not key.startswith(_SESSION)}
-        for key in keys:
-            for changed in tuple(self._watchers.get(key, {}).values()):
+        names: set[str] = set()
+        for entity in (*changes.insert, *changes.replace, *(deletion.entity for deletion in changes.delete)):
+            names.update(_names(entity))
+        told: dict[int, Changed] = {}
+        for name in names & self._watchers.keys():
+            told |= self._watchers[name]
+        for number, changed in told.items():
+            if self._is_watching(number, names):
                 changed()
 
+    def _is_watching(self, number: int, names: set[str]) -> bool:
+        """Tell whether a watcher is there still: another one, told before, may have ended its watch."""
+        return any(number in self._watchers.get(name, ()) for name in names)
+
     def _end(self, key: str, number: int) -> None:
-        watchers = self._watchers.get(key, {})
-        watchers.pop(number, None)
-        if not watchers:
-            self._watchers.pop(key, None)
+        ended = False
+        for name in _split(key):
+            watchers = self._watchers.get(name, {})
+            ended = watchers.pop(number, None) is not None or ended
+            if not watchers:
+                self._watchers.pop(name, None)
+        self._count -= ended
 
 
-def _device(entity: Entity) -> DeviceId:
+def _split(key: str) -> tuple[str, ...]:
+    names = tuple(key.split("\n"))
+    return names if len(names) <= _NAMES else (names[0], _ANY_CHANNEL)
+
+
+def _names(entity: Entity) -> tuple[str, ...]:
     match entity:
         case BootstrapConfig() | Device():
-            return entity.id
+            return entity.id, session_key(entity.id)
         case Credential():
-            return entity.device
+            return entity.device, session_key(entity.device)
+        case Channel():
+            return entity.id, _ANY_CHANNEL
         case _:
-            return DeviceId("")
+            return ()
 
 
 class WatchedRepository:

@@ -189,3 +189,8 @@ class Bootstrapped(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
     unchanged: bool = False
     envelope: Envelope | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the ids of what is in here and may change: the device's, then those of the channels."""
+        return self.device.id, *(channel.id for channel in self.channels)

@@ -124,7 +124,7 @@ def test_a_version_is_small_and_has_the_documents_tag(flavour: str, carrier: Car
     answer = answered(flavour, "bootstrap/e-1/version", bootstrapped(DATA), carrier)
     assert answer.body == b'{"version":3,"etag":"0011223344556677"}\n'
     assert len(answer.body) < 64
-    assert (answer.outcome, answer.etag, answer.watch) == (Success.OK, ETAG, "cl-1")
+    assert (answer.outcome, answer.etag, answer.watch) == (Success.OK, ETAG, "cl-1\nch-1")
     assert answer.topic == (f"{entity(flavour)}/bootstrap/e-1/version/response" if carrier is Carrier.MQTT else None)
 
 
@@ -132,7 +132,7 @@ def test_a_version_is_small_and_has_the_documents_tag(flavour: str, carrier: Car
 def test_what_a_device_has_already_is_not_sent_again(flavour: str) -> None:
     for path in ("bootstrap/e", "bootstrap/e/version", "bootstrap/secure/e/version"):
         answer = answered(flavour, path, bootstrapped(DATA, unchanged=True), Carrier.MQTT, form="json")
-        assert answer == Outbound(outcome=Success.UNCHANGED, etag=ETAG, watch="cl-1", form="json")
+        assert answer == Outbound(outcome=Success.UNCHANGED, etag=ETAG, watch="cl-1\nch-1", form="json")
 
 
 @FLAVOURS

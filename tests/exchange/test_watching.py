@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from adapters.watching import WatchedRepository, Watches
+from adapters.watching import WatchedRepository, Watches, session_key
+from core.lifecycle import renew
 from core.messages import ClientCertificates
 from core.model import DEFAULT_TENANT, Secret
 from core.operate.configuring import (
@@ -13,9 +14,10 @@ from core.operate.configuring import (
     DeleteChannel,
     DeleteConfig,
     NewChannel,
+    ShowChannel,
 )
 from core.operate.messages import Command
-from core.ports import Changes
+from core.ports import Changes, Delete
 from core.queries import TenantQuery
 from tests.exchange.answering_bench import Bench
 from tests.operating import Desk
@@ -43,7 +45,7 @@ async def test_every_change_of_what_a_device_gets_is_told_and_others_are_not() -
     made = await desk.config(channels=(channel,))
     other = await desk.config("other")
     told: list[str] = []
-    end = desk.watches.watch(made.device.id, lambda: told.append("mine"))
+    end = desk.watches.watch(f"{made.device.id}\n{channel}", lambda: told.append("mine"))
     commands: tuple[Command, ...] = (
         ChangeConfig(id=made.device.id, content="new"),
         ChangeConfig(id=made.device.id, active=True),
@@ -64,6 +66,27 @@ async def test_every_change_of_what_a_device_gets_is_told_and_others_are_not() -
     await desk(CreateChannels((NewChannel(),)))
     assert len(told) == len(commands)
     assert len(desk.watches) == 0
+
+
+async def test_a_channel_concerns_those_who_have_it_and_each_is_told_once() -> None:
+    desk = Watched()
+    one, two, three = await desk.channels("one", "two", "three")
+    made = await desk.config(channels=(one, two))
+    told: list[str] = []
+    desk.watches.watch("\n".join((made.device.id, one, two)), partial(told.append, "few"))
+    many = desk.watches.watch("\n".join((made.device.id, *map(str, range(100)))), partial(told.append, "many"))
+    desk.watches.watch(session_key(made.device.id), partial(told.append, "session"))
+    await desk(ChangeChannel(id=three, name="renamed"))
+    assert told == ["many"]
+    await desk(ChangeChannel(id=one, name="renamed"))
+    assert sorted(told) == ["few", "many", "many"]
+    many()
+    told.clear()
+    await desk.repository.commit(
+        Changes(delete=(Delete(await desk(ShowChannel(one))),), replace=(renew(made.device, desk.clock.now()),))
+    )
+    assert sorted(told) == ["few", "session"]
+    assert len(desk.watches) == 2
 
 
 async def test_each_watcher_is_told_and_may_end_its_watch_meanwhile() -> None:

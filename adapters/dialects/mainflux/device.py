@@ -72,7 +72,7 @@ def write(flavour: Flavour, result: Bootstrapped, inbound: Inbound) -> Outbound:
             Outbound(outcome=Success.OK, body=result.envelope.close(plaintext), content_type=flavour.secure_type), inbound
         )
     if result.unchanged:
-        return Outbound(outcome=Success.UNCHANGED, etag=result.etag, watch=result.device.id, form=inbound.form)
+        return Outbound(outcome=Success.UNCHANGED, etag=result.etag, watch=_watched(result), form=inbound.form)
     document = documents.version(result) if inbound.operation in _VERSION else documents.bootstrap(flavour, result)
     cbor = _wants_cbor(inbound)
     return _addressed(
@@ -81,7 +81,7 @@ def write(flavour: Flavour, result: Bootstrapped, inbound: Inbound) -> Outbound:
             body=cbor2.dumps(document.plain()) if cbor else go_writing.line(document),
             content_type=CBOR if cbor else JSON,
             etag=result.etag,
-            watch=result.device.id,
+            watch=_watched(result),
         ),
         inbound,
     )
@@ -92,6 +92,10 @@ def answer_topic(inbound: Inbound) -> str | None:
     if inbound.carrier is not Carrier.MQTT or not inbound.path.endswith(_ASKED):
         return None
     return inbound.path.removesuffix(_ASKED) + _ANSWERED
+
+
+def _watched(result: Bootstrapped) -> str:
+    return "\n".join(result.parts)
 
 
 def _addressed(outbound: Outbound, inbound: Inbound) -> Outbound:
