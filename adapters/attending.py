@@ -7,7 +7,10 @@ import structlog
 
 from adapters.exchange import Peer
 from adapters.watching import Watches, session_key
+from core.errors import Refusal
 from core.messages import Identity
+
+log = structlog.get_logger("firstlight")
 
 Holds = Callable[[Identity], Awaitable[bool]]
 
@@ -45,13 +48,15 @@ class Attendance:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:
-        """Ask, and ask once more where something changed meanwhile. A registry that cannot answer now is asked later."""
+        """Ask, and ask once more where something changed meanwhile. Where there is no answer now, it is asked later."""
         try:
             while self._again and not self._over:
                 self._again = False
                 if not await self._holds(self._identity):
                     self._end()
-        except Exception:
+        except Exception as error:
+            if not isinstance(error, Refusal):
+                log.exception("session could not be checked", device=self._identity.device_name)
             self._timer.cancel()
             if not self._over:
                 self._timer = self._look_in(RETRY_SECONDS)
@@ -62,7 +67,5 @@ class Attendance:
         if self._over:
             return
         self.leave()
-        structlog.get_logger("firstlight").info(
-            "session ended, its login holds no longer", device=self._identity.device_name, source=self._peer.address
-        )
+        log.info("session ended, its login holds no longer", device=self._identity.device_name, source=self._peer.address)
         self._ended()

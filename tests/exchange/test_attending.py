@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters import attending
 from adapters.watching import session_key
@@ -79,14 +80,22 @@ async def test_a_change_between_login_and_watch_is_noticed(monkeypatch: pytest.M
         await ended.wait()
 
 
-async def test_a_registry_that_cannot_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fault", "logged"),
+    [(Refusal(Reason.UNAVAILABLE, "not now", check="storage.failed"), 0), (RuntimeError("a fault of our own"), 1)],
+)
+async def test_where_there_is_no_answer_it_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception, logged: int
+) -> None:
     monkeypatch.setattr(attending, "RETRY_SECONDS", 0.01)
     bench = Bench()
-    bench.holds = Refusal(Reason.UNAVAILABLE, "not now", check="storage.failed")
+    bench.holds = fault
     ended = asyncio.Event()
     bench.answering.attend(IDENTITY, PEER, ended.set)
-    change(bench)
-    await settled()
+    with capture_logs() as logs:
+        change(bench)
+        await settled()
+    assert len([line for line in logs if line["log_level"] == "error"]) == logged
     assert not ended.is_set()
     bench.holds = False
     async with asyncio.timeout(DEADLINE):
