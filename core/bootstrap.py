@@ -7,9 +7,9 @@ from core.audit import Audit
 from core.configuration import Seals, client_secret
 from core.crypto import cfb
 from core.crypto.cfb import IV_BYTES, Envelope
-from core.errors import Conflict, Reason, Refusal
+from core.errors import Conflict, Reason, Refusal, registry_busy
 from core.issuer import Issuer
-from core.limits import Buckets, require
+from core.limits import Buckets, require, too_many
 from core.messages import ANY_ETAG, Bootstrapped, BootstrapRequest, Context, EncryptedKey, Identity, PlainKey
 from core.model import Device, DeviceState, EventKind, Secret
 from core.ports import Changes, Repository
@@ -60,7 +60,7 @@ class Bootstrap(msgspec.Struct, frozen=True):
                 result = self._open(request, found)
                 if result.unchanged or request.version_only or await self._recorded(result, context):
                     return result
-            raise Refusal(Reason.UNAVAILABLE, "the registry is busy, try again", check="registry.conflict", retry_after=1.0)
+            raise registry_busy()
         except Refusal as refusal:
             counted = self._counted(refusal, request, context)
             await self.audit.refused(
@@ -150,13 +150,8 @@ class Bootstrap(msgspec.Struct, frozen=True):
         now = self.issuer.clock.monotonic()
         if refusal.reason is Reason.FORBIDDEN:
             self.failures.take(_device_key(request, context), now)
-        if refusal.check != "bootstrap.unknown":
-            return refusal
-        try:
-            require(self.failures.take(context.stranger, now), "limit.bootstrap")
-        except Refusal as too_many:
-            return too_many
-        return refusal
+        wait = self.failures.take(context.stranger, now) if refusal.check == "bootstrap.unknown" else 0.0
+        return too_many(wait, "limit.bootstrap") if wait else refusal
 
 
 def _device_key(request: BootstrapRequest, context: Context) -> str:

@@ -42,6 +42,11 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
 
+def registry_busy() -> Refusal:
+    """Make the refusal of a request whose decision others overtook again and again."""
+    return Refusal(Reason.UNAVAILABLE, "the registry is busy, try again", check="registry.conflict", retry_after=1.0)
+
+
 class Guard(enum.Enum):
     """What a commit promises to keep true; the one that failed is named by `Conflict`."""
 

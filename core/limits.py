@@ -69,4 +69,9 @@ class Buckets:
 def require(wait: float, check: str) -> None:
     """Raise `Refusal` TOO_MANY with the seconds to wait, unless there are none."""
     if wait:
-        raise Refusal(Reason.TOO_MANY, "too many attempts, try again later", check=check, retry_after=wait)
+        raise too_many(wait, check)
+
+
+def too_many(wait: float, check: str) -> Refusal:
+    """Make the refusal of one attempt too many, with the seconds to wait."""
+    return Refusal(Reason.TOO_MANY, "too many attempts, try again later", check=check, retry_after=wait)

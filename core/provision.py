@@ -8,7 +8,7 @@ from core import attestation, lifecycle, strategy
 from core.audit import Audit
 from core.credentials import require_valid
 from core.crypto.tokens import new_id, random_text
-from core.errors import Conflict, Reason, Refusal
+from core.errors import Conflict, Reason, Refusal, registry_busy
 from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.messages import Context, CredentialValue, Provisioned, ProvisionRequest
@@ -47,7 +47,7 @@ class Provision(msgspec.Struct, frozen=True):
                     return await self._attempt(request, query, known, context)
                 except Conflict:
                     continue
-            raise Refusal(Reason.UNAVAILABLE, "the registry is busy, try again", check="registry.conflict", retry_after=1.0)
+            raise registry_busy()
         except Refusal as refusal:
             await self.audit.refused(
                 EventKind.PROVISION_REFUSED,

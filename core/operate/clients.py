@@ -42,7 +42,6 @@ PROFILE = "clients"
 """The profile that clients belong to. It lets nobody in by itself; it is made with the first of them."""
 
 LABEL_CHARACTERS = 1_024
-SECRET_CHARACTERS = 255
 AT_ONCE = 1_000
 NAME_HEALED = HEALED | {Guard.DEVICE_NAME, Guard.PROFILE_NAME}
 
