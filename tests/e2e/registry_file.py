@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 _FAULTS = {
@@ -22,7 +23,12 @@ _FAULTS = {
 
 
 def names_of_a_whole_registry(data: Path, copy: Path) -> set[str]:
-    """Return the devices, after looking for what is there by half.
+    """Return the devices, after looking for what is there by half."""
+    return found_in_a_whole_registry(data, copy, _FAULTS, "SELECT name FROM device")
+
+
+def found_in_a_whole_registry(data: Path, copy: Path, faults_by_name: Mapping[str, str], wanted: str) -> set[str]:
+    """Return what a query finds, after looking that those of faults find nothing.
 
     A copy is looked at, so that nothing but the gateway itself repairs what a kill left.
     """
@@ -31,6 +37,6 @@ def names_of_a_whole_registry(data: Path, copy: Path) -> set[str]:
     for file in data.glob("firstlight.db*"):
         shutil.copy(file, copy)
     with contextlib.closing(sqlite3.connect(copy / "firstlight.db")) as connection:
-        faults = {what: found for what, query in _FAULTS.items() if (found := connection.execute(query).fetchmany(5))}
+        faults = {what: found for what, query in faults_by_name.items() if (found := connection.execute(query).fetchmany(5))}
         assert faults == {}
-        return {name for (name,) in connection.execute("SELECT name FROM device")}
+        return {text for (text,) in connection.execute(wanted)}

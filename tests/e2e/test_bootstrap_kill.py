@@ -1,11 +1,8 @@
 """A gateway killed while many write configurations: what was answered is there to the letter, and nothing is there by half."""
 
 import asyncio
-import contextlib
 import json
 import random
-import shutil
-import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from tests.e2e.bootstrap_writers import CLIENTS, KEY, THINGS, Known, Vendor, Wri
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
 from tests.e2e.process import PATIENCE_SECONDS, Served
+from tests.e2e.registry_file import found_in_a_whole_registry
 
 ROUNDS = 8
 WRITERS = 20
@@ -39,14 +37,7 @@ _FAULTS = {
 
 def external_ids_of_a_whole_registry(data: Path, copy: Path) -> set[str]:
     """Return the external ids, after looking in a copy for what is there by half."""
-    shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir()
-    for file in data.glob("firstlight.db*"):
-        shutil.copy(file, copy)
-    with contextlib.closing(sqlite3.connect(copy / "firstlight.db")) as connection:
-        faults = {what: found for what, query in _FAULTS.items() if (found := connection.execute(query).fetchmany(5))}
-        assert faults == {}
-        return {external_id for (external_id,) in connection.execute("SELECT external_id FROM config")}
+    return found_in_a_whole_registry(data, copy, _FAULTS, "SELECT external_id FROM config")
 
 
 async def found(operator: Operator, identity: str) -> Known:
