@@ -62,13 +62,10 @@ class Answering:
         self._log = structlog.get_logger("firstlight")
         self._work = OwnedWork(config.seconds)
 
-    def facing(self, dialects: Iterable[Dialect]) -> "Answering":
-        """Return an exchange that speaks these dialects and shares everything else with this one.
-
-        Raises `AmbiguousRoutesError` where one request could be meant for two of them.
-        """
+    def facing(self, face: Face) -> "Answering":
+        """Return an exchange with this face that shares everything else with this one."""
         other = copy.copy(self)
-        other._face = Face(dialects)
+        other._face = face
         return other
 
     async def handle(self, inbound: Inbound) -> Outbound:

@@ -22,7 +22,6 @@ from adapters.exchange import Exchange
 from adapters.http.server import HttpServer, Page
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
 from adapters.mqtt.server import MqttServer
-from adapters.router import AmbiguousRoutesError
 from adapters.settings import Address
 from adapters.system import ScryptKeys, SystemClock, SystemEntropy
 from adapters.watching import WatchedRepository, Watches
@@ -186,15 +185,9 @@ class Running:
     async def _listen(self, name: str, addresses: tuple[Address, ...], server: Server) -> tuple[Address, ...]:
         listening = []
         for address in addresses:
+            exchange = self.answering.facing(spoken.at(name, address, self.config))
             try:
-                exchange = self.answering.facing(spoken.at(address, self.config))
                 bound = await server.start(address.host, address.port, exchange=exchange)
-            except AmbiguousRoutesError as error:
-                example = f"FIRSTLIGHT_{name}=127.0.0.1:8080=thingsboard,127.0.0.1:8202=mainflux:mf-raw"
-                raise SettingError(
-                    f"FIRSTLIGHT_{name}: {address} serves dialects that share paths ({error}); "
-                    f"give each an address of its own, as in {example}"
-                ) from error
             except OSError as error:
                 taken = error.errno == errno.EADDRINUSE
                 fault = "is taken by another program" if taken else f"cannot be listened on: {error.strerror or error}"

@@ -1,16 +1,28 @@
 """Which dialects are spoken at an address, as the settings say."""
 
-from adapters.config import OPERATOR, Config
+from adapters.config import OPERATOR, Config, SettingError
 from adapters.dialects import mainflux, operator, thingsboard
 from adapters.dialects.mainflux import FLAVOURS, DialectOptions
 from adapters.exchange import Carrier, Dialect
+from adapters.facing import Face
+from adapters.router import AmbiguousRoutesError
 from adapters.settings import Address
 
 
-def at(address: Address, config: Config) -> tuple[Dialect, ...]:
-    """Return the dialects of an address: its own, or else all that are on and the operator API."""
+def at(name: str, address: Address, config: Config) -> Face:
+    """Return what is spoken at an address of the setting `name`: its own dialects, or all that are on and the operator API.
+
+    Raises `SettingError` where they share paths.
+    """
     names = address.dialects or (*config.dialects, OPERATOR)
-    return tuple(named(name, config) for name in names)
+    try:
+        return Face(named(dialect, config) for dialect in names)
+    except AmbiguousRoutesError as error:
+        example = f"FIRSTLIGHT_{name}=127.0.0.1:8080=thingsboard,127.0.0.1:8202=mainflux:mf-raw"
+        raise SettingError(
+            f"FIRSTLIGHT_{name}: {address} serves dialects that share paths ({error}); "
+            f"give each an address of its own, as in {example}"
+        ) from error
 
 
 def named(name: str, config: Config) -> Dialect:

@@ -41,32 +41,21 @@ def _serve(args: argparse.Namespace, environ: Environ) -> int:
 
 
 def _check(args: argparse.Namespace, environ: Environ) -> int:
-    from adapters.config import describe
+    from adapters import spoken
+    from adapters.config import SettingError, describe
 
     config = _config(environ)
-    _require_distinct(config)
+    try:
+        for name in ("http", "coap", "mqtt"):
+            for address in getattr(config, name):
+                spoken.at(name.upper(), address, config)
+    except SettingError as fault:
+        raise UsageError(str(fault)) from fault
     screen = Screen(sys.stdout, sys.stderr)
     screen.fields(describe(config))
     for warning in config.warnings:
         screen.remark(f"warning: {warning}")
     return 0
-
-
-def _require_distinct(config: "Config") -> None:
-    """Refuse an address whose dialects share paths, as the start does. Raises `UsageError`."""
-    from adapters import spoken
-    from adapters.facing import Face
-    from adapters.router import AmbiguousRoutesError
-
-    for name in ("http", "coap", "mqtt"):
-        for address in getattr(config, name):
-            try:
-                Face(spoken.at(address, config))
-            except AmbiguousRoutesError as fault:
-                fix = "give each an address of its own (HOST:PORT=DIALECT)"
-                raise UsageError(
-                    f"FIRSTLIGHT_{name.upper()}: {address} serves dialects that share paths ({fault}); {fix}"
-                ) from fault
 
 
 def _config(environ: Environ) -> "Config":

@@ -55,7 +55,7 @@ def test_guests_that_come_in_alike_and_differ_stop_the_start(other: Guest) -> No
 async def test_an_exchange_of_its_own_shares_the_rest() -> None:
     bench = Bench()
     other = StandIn(route("/other"), route("/t", carrier=Carrier.COAP), name="other")
-    facing = bench.answering.facing([other])
+    facing = bench.answering.facing(Face([other]))
     assert (await facing.handle(inbound("/other"))).correlation
     assert (await facing.handle(inbound("/ask"))).outcome is Reason.NOT_FOUND
     assert (await bench.answering.handle(inbound("/other"))).outcome is Reason.NOT_FOUND
