@@ -15,6 +15,7 @@ class Reason(enum.Enum):
     NOT_FOUND = "not_found"
     NOT_ALLOWED = "not_allowed"  # the path is known, the method is not
     CONFLICT = "conflict"
+    STALE = "stale"  # it is not what the sender has seen any more
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
     UNPROCESSABLE = "unprocessable"  # read and understood, and still it cannot be done
@@ -42,6 +43,13 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
 
+class WrongSecret(Refusal):
+    """A login is refused for its secret alone: who it is for may be told so, where the protocol has a word for it."""
+
+    def __init__(self, detail: str, *, check: str) -> None:
+        super().__init__(Reason.UNAUTHENTICATED, detail, check=check)
+
+
 def registry_busy() -> Refusal:
     """Make the refusal of a request whose decision others overtook again and again."""
     return Refusal(Reason.UNAVAILABLE, "the registry is busy, try again", check="registry.conflict", retry_after=1.0)
@@ -51,7 +59,11 @@ class Guard(enum.Enum):
     """What a commit promises to keep true; the one that failed is named by `Conflict`."""
 
     DEVICE_NAME = "device_name"  # unique per tenant
+    DEVICE_SERIAL = "device_serial"  # unique per profile among the devices that want it so
     CREDENTIAL_LOOKUP = "credential_lookup"  # unique over the whole system
+    CLAIM_LOOKUP = "claim_lookup"  # unique over the whole system
+    CLAIM_DEVICE = "claim_device"  # a device has one pending claim at most
+    ENTRY_LOGIN = "entry_login"  # unique per tenant where it is not empty
     PROFILE_NAME = "profile_name"  # unique per tenant
     PROVISION_KEY = "provision_key"  # unique over the whole system
     TOKEN_NAME = "token_name"  # unique per tenant  # noqa: S105 - the name of a guard, no secret

@@ -1,4 +1,4 @@
-"""What the registry holds: tenants, profiles, devices, credentials, operator tokens and events, as frozen values.
+"""What the registry holds, as frozen values: tenants, profiles, devices and what belongs to them, a directory, and events.
 
 Times are milliseconds since the Unix epoch. `version` starts at 1 and grows by one with each replacement.
 """
@@ -16,6 +16,7 @@ CredentialId = NewType("CredentialId", str)
 TokenId = NewType("TokenId", str)
 EventId = NewType("EventId", str)
 ChannelId = NewType("ChannelId", str)
+EntryId = NewType("EntryId", str)
 
 Lookup = NewType("Lookup", bytes)
 """Keyed digest (HMAC-SHA-256, 32 bytes) by which a secret is found without being stored."""
@@ -55,6 +56,7 @@ class Strategy(enum.Enum):
 
     CREATE_NEW = "create_new"
     PRE_PROVISIONED = "pre_provisioned"
+    SIGNED = "signed"
     DISABLED = "disabled"
 
 
@@ -64,6 +66,14 @@ class Reprovision(enum.Enum):
     DENY = "deny"
     SAME = "same"
     ROTATE = "rotate"
+
+
+class Reallocation(enum.Enum):
+    """What becomes of a device's master data when it is allocated anew (EnOS: reprovision method)."""
+
+    MIGRATE = "migrate"
+    INITIALIZE = "initialize"
+    NONE = "none"
 
 
 class DeviceState(enum.Enum):
@@ -84,6 +94,7 @@ class CredentialKind(enum.Enum):
     X509_CERTIFICATE = "x509_certificate"
     LWM2M = "lwm2m"
     CLIENT_SECRET = "client_secret"  # noqa: S105 - the name of a kind, no secret
+    DEVICE_SECRET = "device_secret"  # noqa: S105 - the name of a kind, no secret
 
 
 class Role(enum.Enum):
@@ -93,6 +104,19 @@ class Role(enum.Enum):
     OPERATOR = "operator"
     FACTORY = "factory"
     AUDITOR = "auditor"
+    CUSTOMER = "customer"  # an end user: claims devices and gives them up
+
+
+class EntryKind(enum.Enum):
+    """What an entry of the directory is."""
+
+    ORGANIZATION = "organization"
+    ORGANIZATION_TEMPLATE = "organization_template"
+    END_USER = "end_user"
+    END_USER_TEMPLATE = "end_user_template"
+    ACCOUNT_USER = "account_user"
+    DEVICE_FIELD = "device_field"
+    CHANNEL_TEMPLATE = "channel_template"
 
 
 class EventKind(enum.Enum):
@@ -109,6 +133,14 @@ class EventKind(enum.Enum):
     DEVICE_CHANGED = "device.changed"
     DEVICE_REVOKED = "device.revoked"
     DEVICE_DELETED = "device.deleted"
+    DEVICE_ALLOCATED = "device.allocated"
+    DEVICE_RESET = "device.reset"
+    DEVICE_ASSOCIATED = "device.associated"
+    DEVICE_GIVEN_UP = "device.given_up"
+    ASSOCIATION_OFFERED = "association.offered"
+    ASSOCIATION_REFUSED = "association.refused"
+    FIRMWARE_REPORTED = "firmware.reported"
+    CREDENTIAL_ISSUED = "credential.issued"
     CREDENTIAL_ROTATED = "credential.rotated"
     CREDENTIAL_READ = "credential.read"
     CONFIG_CREATED = "config.created"
@@ -117,6 +149,10 @@ class EventKind(enum.Enum):
     CHANNEL_CREATED = "channel.created"
     CHANNEL_CHANGED = "channel.changed"
     CHANNEL_DELETED = "channel.deleted"
+    ENTRY_CREATED = "entry.created"
+    ENTRY_CHANGED = "entry.changed"
+    ENTRY_DELETED = "entry.deleted"
+    OPERATOR_LOGGED_IN = "operator.logged_in"
     TENANT_CREATED = "tenant.created"
     PROFILE_CREATED = "profile.created"
     PROFILE_CHANGED = "profile.changed"
@@ -136,11 +172,44 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class Firmware(msgspec.Struct, frozen=True, kw_only=True):
+    """The firmware that devices should run: where it is and how to tell that it arrived whole. Images are kept elsewhere.
+
+    `size` is in bytes, `sha256` 64 lower-case hex digits (FIPS 180-4).
+    """
+
+    version: str
+    url: str
+    size: int
+    sha256: str
+
+
+class SignedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How devices are let in that sign their requests with the secret of their group.
+
+    With `auto_activation` a device is given its credentials at once, otherwise an operator has to allocate it; with
+    `self_registration` a serial that is not known registers itself. A signature's time may be off by
+    `timestamp_tolerance_s` seconds; None: it is not looked at. `product_key` is of letters and digits. `mqtt_url`, `http_url`:
+    where devices go with their credentials, empty: the gateway's own.
+    """
+
+    auto_activation: bool = True
+    self_registration: bool = True
+    timestamp_tolerance_s: int | None = 900
+    reallocation: Reallocation = Reallocation.MIGRATE
+    product_key: str
+    mqtt_url: str = ""
+    http_url: str = ""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The rule that lets a device or a group of them in.
 
-    `provision_key` selects the profile and is unique over all tenants; `provision_secret` is sealed. `options` are the names
-    of dialect options that are switched on, such as an additional reply shape.
+    `provision_key` selects the profile and is unique over all tenants; `provision_secret` is sealed, and so is the one before
+    it, which is good until `previous_until` (None: there is none). `options` are the names of dialect options that are switched
+    on, such as an additional reply shape. `signed` is there where devices sign, whether they are let in now or not.
+    `credential_kind` is the one kind of credential that its devices have; None: any. `firmware` is what its devices should run.
+    `metadata` is kept for those who made it.
     """
 
     id: ProfileId
@@ -150,7 +219,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reprovision: Reprovision = Reprovision.DENY
     provision_key: str
     provision_secret: Sealed
+    previous_secret: Sealed | None = None
+    previous_until: int | None = None
     options: tuple[str, ...] = ()
+    signed: SignedPolicy | None = None
+    credential_kind: CredentialKind | None = None
+    firmware: Firmware | None = None
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     created_at: int
     updated_at: int
     version: int = 1
@@ -159,7 +234,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """One device, whatever dialect it came in through.
 
-    `name` is its external id, unique per tenant; `label` is what people call it, free and not unique.
+    `name` is its external id, unique per tenant; `label` is what people call it, free and not unique. `serial` is the maker's;
+    with `unique_serial` no other device of its profile that says so has it. `owner` is the organisation of the directory that
+    it belongs to, empty: the tenant's own. `firmware` is what it should run, before what its profile says; `runs` is the
+    version that it said it runs. `provisioned_at`, `connected_at`, `associated_at` and `discarded_at` tell when it last got
+    to these states; None: never, or at its making.
     """
 
     id: DeviceId
@@ -167,9 +246,18 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     profile: ProfileId
     name: str
     label: str = ""
+    serial: str = ""
+    unique_serial: bool = False
+    owner: str = ""
     state: DeviceState = DeviceState.DEFINED
     enabled: bool = True
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    firmware: Firmware | None = None
+    runs: str = ""
+    provisioned_at: int | None = None
+    connected_at: int | None = None
+    associated_at: int | None = None
+    discarded_at: int | None = None
     created_at: int
     updated_at: int
     version: int = 1
@@ -179,7 +267,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a device proves itself with.
 
     `lookup` finds it, `verifier` is what else must match (empty: nothing else), `sealed` is the value where the device or a
-    factory may be given it again (None: it was shown once).
+    factory may be given it again (None: it was shown once). From `expires_at` on it is worthless (None: it stays).
     """
 
     id: CredentialId
@@ -188,6 +276,27 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     lookup: Lookup
     verifier: bytes = b""
     sealed: Sealed | None = None
+    expires_at: int | None = None
+    created_at: int
+    version: int = 1
+
+    def is_over(self, now: int) -> bool:
+        """Tell whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+class PendingClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A device waits to be associated with whoever knows the secret behind `lookup`, until `expires_at`.
+
+    `id` is the device's: a device has one at most. A claim that `announced` is the device's own, with a secret of its choice;
+    any other has a code that was drawn.
+    """
+
+    id: DeviceId
+    tenant: TenantId
+    lookup: Lookup
+    announced: bool = False
+    expires_at: int
     created_at: int
     version: int = 1
 
@@ -211,7 +320,8 @@ class BootstrapConfig(msgspec.Struct, frozen=True, kw_only=True):
     `external_key` it is what the device knows from the factory. `channels` are in the order they were given, each once; while
     the configuration is `active` the device may use all of them, otherwise none. `name` is unique per tenant among the
     configurations that say so by `unique_name`, where it is not empty. `content` and `certificates` are sealed, None where
-    empty; `client_key` finds a configuration by the private key in its certificates.
+    empty; `client_key` finds a configuration by the private key in its certificates. `firmware` is what the device should run,
+    where the device itself does not say.
     """
 
     id: DeviceId
@@ -225,6 +335,7 @@ class BootstrapConfig(msgspec.Struct, frozen=True, kw_only=True):
     client_key: Lookup | None = None
     channels: tuple[ChannelId, ...] = ()
     active: bool = False
+    firmware: Firmware | None = None
     created_at: int
     updated_at: int
     version: int = 1
@@ -239,6 +350,31 @@ class OperatorToken(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     lookup: Lookup
     created_at: int
+    version: int = 1
+
+
+class DirectoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What devices, credentials and operators refer to: an organisation, a user, or what a template says of its devices.
+
+    `parent` is what it belongs to: the organisation of a user or organisation, the profile of a field or channel template,
+    empty for the tenant itself. `template` is the template it was made from. `login` is the e-mail address that a user logs in
+    with, unique per tenant where it is not empty; `verifier` is what its password must match and `role` what it may do then.
+    `lookup` finds a user by its MQTT secret. `attributes` is everything else.
+    """
+
+    id: EntryId
+    tenant: TenantId
+    kind: EntryKind
+    name: str = ""
+    parent: str = ""
+    template: str = ""
+    login: str = ""
+    role: Role | None = None
+    verifier: bytes = b""
+    lookup: Lookup | None = None
+    attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+    created_at: int
+    updated_at: int
     version: int = 1
 
 

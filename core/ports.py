@@ -12,18 +12,23 @@ from core.model import (
     Channel,
     Credential,
     Device,
+    DeviceId,
+    DirectoryEntry,
     Event,
     OperatorToken,
+    PendingClaim,
     Profile,
     Tenant,
 )
 from core.queries import Query, S
 
-Entity = Tenant | Profile | Device | Credential | Channel | BootstrapConfig | OperatorToken
+Entity = Tenant | Profile | Device | Credential | PendingClaim | Channel | BootstrapConfig | DirectoryEntry | OperatorToken
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """The removal of an entity as it was read. What hangs on it goes with it: a device's credentials and its configuration.
+    """The removal of an entity as it was read.
+
+    What hangs on it goes with it: a device's credentials, its pending claim and its configuration.
 
     A channel vanishes from every configuration that lists it; each of these makes its next version. A profile that still has
     devices is not removed: `Conflict(Guard.REFERENCE)`. Events stay.
@@ -100,4 +105,12 @@ class KeyMaker(Protocol):
 
         Raises `Refusal` UNAVAILABLE when too many derivations wait already.
         """
+        ...
+
+
+class Presence(Protocol):
+    """Who is connected at this moment."""
+
+    def is_connected(self, device: DeviceId) -> bool:
+        """Tell whether a device has an open connection on which it proved itself."""
         ...

@@ -3,6 +3,7 @@
 A query is a value, so a store may gather those of many requests into one statement.
 """
 
+import enum
 from typing import Generic, TypeVar
 
 import msgspec
@@ -15,11 +16,15 @@ from core.model import (
     Device,
     DeviceId,
     DeviceState,
+    DirectoryEntry,
+    EntryId,
+    EntryKind,
     Event,
     EventId,
     EventKind,
     Lookup,
     OperatorToken,
+    PendingClaim,
     Profile,
     ProfileId,
     Sealed,
@@ -269,3 +274,154 @@ class EventPage(Query[tuple[Event, ...]], frozen=True):
     after: EventId | None = None
     newest: bool = False
     limit: int = 100
+
+
+class EnrolSnapshot(msgspec.Struct, frozen=True):
+    """What is known about a device that signs: all `None` and empty where the group's id selects nothing.
+
+    `device` is the profile's device of the serial with `unique_serial`; `credentials` are that device's, oldest first.
+    `names_taken` are those of the asked names that a device of the tenant has.
+    """
+
+    tenant: Tenant | None = None
+    profile: Profile | None = None
+    device: Device | None = None
+    credentials: tuple[Credential, ...] = ()
+    names_taken: frozenset[str] = frozenset()
+
+
+class EnrolQuery(Query[EnrolSnapshot], frozen=True):
+    """The profile of a provision key, its device of a serial, and which names are taken in its tenant."""
+
+    provision_key: str
+    serial: str
+    names: tuple[str, ...]
+
+
+class SignedDevicesQuery(Query[tuple[DeviceSnapshot, ...]], frozen=True):
+    """The devices with `unique_serial`, whatever their tenant, whose name or serial is this: those of the name first.
+
+    At most three of either are answered: more than one of a kind is as good as none.
+    """
+
+    serial: str
+
+
+class SerialsQuery(Query[tuple[DeviceSnapshot | None, ...]], frozen=True):
+    """A profile's devices with `unique_serial`, by serial: one answer each, in order."""
+
+    profile: ProfileId
+    serials: tuple[str, ...]
+
+
+class PendingClaimSnapshot(msgspec.Struct, frozen=True):
+    """A pending claim with its device."""
+
+    claim: PendingClaim
+    device: Device
+
+
+class PendingClaimQuery(Query[PendingClaimSnapshot | None], frozen=True):
+    """The pending claim of a lookup, whatever its tenant; it may have expired."""
+
+    lookup: Lookup
+
+
+class DeviceClaimQuery(Query[PendingClaim | None], frozen=True):
+    """The pending claim of a tenant's device; it may have expired."""
+
+    tenant: TenantId
+    device: DeviceId
+
+
+class Order(enum.Enum):
+    """By what a list is sorted; entries that are alike in it follow in the order of their ids."""
+
+    CREATED = "created"  # the same as by id
+    UPDATED = "updated"
+    SERIAL = "serial"
+    NAME = "name"
+    LABEL = "label"
+    STATE = "state"
+
+
+class DeviceSearch(Query[Counted[DeviceSnapshot]], frozen=True, kw_only=True):
+    """Devices of a tenant, sorted, with profile and credentials; all filters match exactly, None matches everything.
+
+    `states` and `profiles` match any of theirs, `owners` likewise: the empty one is the tenant's own. `runs` is the firmware
+    version that a device said it runs. `total` is what matches without `offset` and `limit`; a `limit` of 0 gives no items.
+    """
+
+    tenant: TenantId
+    profiles: tuple[ProfileId, ...] | None = None
+    owners: tuple[str, ...] | None = None
+    states: tuple[DeviceState, ...] | None = None
+    name: str | None = None
+    serial: str | None = None
+    label: str | None = None
+    runs: str | None = None
+    order: Order = Order.CREATED
+    descending: bool = False
+    offset: int = 0
+    limit: int = 100
+
+
+class ProfileSearch(Query[Counted[Profile]], frozen=True, kw_only=True):
+    """Profiles of a tenant in the order of their ids or the reverse, with how many there are; `name` matches exactly."""
+
+    tenant: TenantId
+    name: str | None = None
+    descending: bool = False
+    offset: int = 0
+    limit: int = 100
+
+
+class EntryQuery(Query[DirectoryEntry | None], frozen=True):
+    """One entry of a tenant's directory, by id."""
+
+    tenant: TenantId
+    id: EntryId
+
+
+class EntryLoginQuery(Query[DirectoryEntry | None], frozen=True):
+    """The user of a tenant who logs in with this."""
+
+    tenant: TenantId
+    login: str
+
+
+class EntrySecretQuery(Query[DirectoryEntry | None], frozen=True):
+    """The user of an MQTT secret, whatever its tenant."""
+
+    lookup: Lookup
+
+
+class EntryPage(Query[Counted[DirectoryEntry]], frozen=True, kw_only=True):
+    """Entries of a kind in a tenant's directory, in the order of their ids or the reverse.
+
+    `name` and `template` match exactly, `parents` any of theirs. `offset`, `limit` and `total` as in `DeviceSearch`.
+    """
+
+    tenant: TenantId
+    kind: EntryKind
+    parents: tuple[str, ...] | None = None
+    template: str | None = None
+    name: str | None = None
+    descending: bool = False
+    offset: int = 0
+    limit: int = 100
+
+
+class FirmwareCount(msgspec.Struct, frozen=True):
+    """How many devices of a profile said that they run a version; empty: they never said anything."""
+
+    profile: ProfileId
+    version: str
+    devices: int
+
+
+class FirmwareCountsQuery(Query[tuple[FirmwareCount, ...]], frozen=True):
+    """Who runs what in a tenant, in the order of profile and version; discarded devices are not counted."""
+
+    tenant: TenantId
+    profile: ProfileId | None = None

@@ -36,6 +36,11 @@ DEVICES_BY_NAME = Grouped(
     CROSS JOIN device ON device.tenant = asked.tenant AND device.name = asked.name""",
     width=2,
 )
+NAMES_TAKEN = Grouped(
+    """WITH asked (tenant, name) AS (VALUES {rows}) SELECT device.tenant, device.name, device.id FROM asked
+    CROSS JOIN device ON device.tenant = asked.tenant AND device.name = asked.name""",
+    width=2,
+)
 CREDENTIALS_BY_DEVICE = Grouped(
     f"""WITH asked (device) AS (VALUES {{rows}}) SELECT {rows.CREDENTIAL} FROM asked
     CROSS JOIN credential ON credential.device = asked.device""",
@@ -67,7 +72,7 @@ _PROFILE_COLUMNS = rows.PROFILE.count(",") + 1
 
 def claims(connection: sqlite3.Connection, queries: Sequence[ClaimQuery]) -> list[ClaimSnapshot]:
     """Answer claims, each from the same moment."""
-    profiles = _profiles_by_key(connection, {query.provision_key for query in queries})
+    profiles = profiles_by_key(connection, {query.provision_key for query in queries})
     names = {
         (profiles[query.provision_key][0].tenant, query.device_name) for query in queries if query.provision_key in profiles
     }
@@ -101,24 +106,24 @@ def logins(connection: sqlite3.Connection, queries: Sequence[LoginQuery]) -> lis
         for row in LOGINS.run(connection, [(lookup,) for lookup in asked])
     ]
     profiles = _profiles_by_id(connection, {device.profile for _, device in found})
-    snapshots = {
+    owners = {
         credential.lookup: LoginSnapshot(credential=credential, device=device, profile=profiles[device.profile])
         for credential, device in found
     }
-    return [tuple(snapshots.get(lookup) for lookup in query.lookups) for query in queries]
+    return [tuple(owners.get(lookup) for lookup in query.lookups) for query in queries]
 
 
 def device(connection: sqlite3.Connection, query: DeviceQuery) -> DeviceSnapshot | None:
     """Answer for one device."""
     row = connection.execute(DEVICE, (query.id, query.tenant)).fetchone()
-    return None if row is None else _snapshots(connection, [rows.device(row)])[0]
+    return None if row is None else snapshots(connection, [rows.device(row)])[0]
 
 
 def devices_named(connection: sqlite3.Connection, query: DeviceNamesQuery) -> tuple[DeviceSnapshot | None, ...]:
     """Answer for devices by name, in the order of the names."""
     devices = devices_by_name(connection, [(query.tenant, name) for name in dict.fromkeys(query.names)])
-    snapshots = {snapshot.device.name: snapshot for snapshot in _snapshots(connection, list(devices.values()))}
-    return tuple(snapshots.get(name) for name in query.names)
+    named = {snapshot.device.name: snapshot for snapshot in snapshots(connection, list(devices.values()))}
+    return tuple(named.get(name) for name in query.names)
 
 
 def tenant(connection: sqlite3.Connection, query: TenantQuery) -> Tenant | None:
@@ -140,6 +145,23 @@ def token(connection: sqlite3.Connection, query: TokenQuery) -> OperatorToken | 
     return None if row is None else rows.token(row)
 
 
+def profiles_by_key(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, tuple[Profile, Tenant]]:
+    """Return the profiles of distinct provision keys with their tenants."""
+    found = PROFILES_BY_KEY.run(connection, [(key,) for key in keys])
+    pairs = [(rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:])) for row in found]
+    return {profile.provision_key: (profile, tenant) for profile, tenant in pairs}
+
+
+def snapshots(connection: sqlite3.Connection, devices: Sequence[Device]) -> list[DeviceSnapshot]:
+    """Return devices with their profiles and credentials, in the order given."""
+    profiles = _profiles_by_id(connection, {device.profile for device in devices})
+    credentials = credentials_by_device(connection, [device.id for device in devices])
+    return [
+        DeviceSnapshot(device=device, profile=profiles[device.profile], credentials=credentials[device.id])
+        for device in devices
+    ]
+
+
 def stored_tenant(connection: sqlite3.Connection, tenant: TenantId) -> Tenant | None:
     """Return a tenant."""
     row = connection.execute(TENANT, (tenant,)).fetchone()
@@ -155,7 +177,7 @@ def devices_by_name(connection: sqlite3.Connection, names: Sequence[tuple[str, s
 def devices_by_id(connection: sqlite3.Connection, ids: Sequence[DeviceId]) -> dict[DeviceId, DeviceSnapshot]:
     """Return the devices of distinct ids, with profile and credentials."""
     devices = list(map(rows.device, DEVICES_BY_ID.run(connection, [(device,) for device in ids])))
-    return {snapshot.device.id: snapshot for snapshot in _snapshots(connection, devices)}
+    return {snapshot.device.id: snapshot for snapshot in snapshots(connection, devices)}
 
 
 def credentials_by_device(
@@ -168,26 +190,16 @@ def credentials_by_device(
     return {device: tuple(sorted(held, key=lambda credential: credential.id)) for device, held in found.items()}
 
 
+def names_taken(connection: sqlite3.Connection, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return those of distinct pairs of tenant and name that a device has, with the device's id."""
+    return {(tenant, name): device for tenant, name, device in NAMES_TAKEN.run(connection, list(names))}
+
+
 def lookups_taken(connection: sqlite3.Connection, lookups: Iterable[Lookup]) -> dict[Lookup, str]:
     """Return those of distinct lookups that a credential holds, with the credential's id."""
     return dict(LOOKUPS_TAKEN.run(connection, [(lookup,) for lookup in lookups]))
 
 
-def _profiles_by_key(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, tuple[Profile, Tenant]]:
-    found = PROFILES_BY_KEY.run(connection, [(key,) for key in keys])
-    pairs = [(rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:])) for row in found]
-    return {profile.provision_key: (profile, tenant) for profile, tenant in pairs}
-
-
 def _profiles_by_id(connection: sqlite3.Connection, ids: Iterable[ProfileId]) -> dict[ProfileId, Profile]:
     profiles = map(rows.profile, PROFILES_BY_ID.run(connection, [(profile,) for profile in ids]))
     return {profile.id: profile for profile in profiles}
-
-
-def _snapshots(connection: sqlite3.Connection, devices: Sequence[Device]) -> list[DeviceSnapshot]:
-    profiles = _profiles_by_id(connection, {device.profile for device in devices})
-    credentials = credentials_by_device(connection, [device.id for device in devices])
-    return [
-        DeviceSnapshot(device=device, profile=profiles[device.profile], credentials=credentials[device.id])
-        for device in devices
-    ]

@@ -8,7 +8,12 @@ from storage import refusals
 # SQLite names the columns of a constraint, not its index: https://www.sqlite.org/rescode.html#constraint_unique
 _UNIQUE = {
     "device.tenant, device.name": Guard.DEVICE_NAME,
+    "device.serial, device.profile": Guard.DEVICE_SERIAL,
     "credential.lookup": Guard.CREDENTIAL_LOOKUP,
+    "pending_claim.id": Guard.CLAIM_DEVICE,
+    "pending_claim.lookup": Guard.CLAIM_LOOKUP,
+    "entry.tenant, entry.login": Guard.ENTRY_LOGIN,
+    "entry.lookup": Guard.CREDENTIAL_LOOKUP,
     "profile.tenant, profile.name": Guard.PROFILE_NAME,
     "profile.tenant, profile.id": Guard.VERSION,
     "profile.provision_key": Guard.PROVISION_KEY,

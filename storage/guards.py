@@ -4,12 +4,33 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from core.errors import Guard
-from core.model import BootstrapConfig, Channel, Credential, Device, DeviceId, Event, OperatorToken, Profile, Tenant, TenantId
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    Credential,
+    Device,
+    DeviceId,
+    DirectoryEntry,
+    Event,
+    OperatorToken,
+    PendingClaim,
+    Profile,
+    Tenant,
+    TenantId,
+)
 from core.ports import Changes, Entity
 from storage.uniques import GUARDS, Unique, uniques
 
 Kind = (
-    type[Tenant] | type[Profile] | type[Device] | type[Credential] | type[Channel] | type[BootstrapConfig] | type[OperatorToken]
+    type[Tenant]
+    | type[Profile]
+    | type[Device]
+    | type[Credential]
+    | type[PendingClaim]
+    | type[Channel]
+    | type[BootstrapConfig]
+    | type[DirectoryEntry]
+    | type[OperatorToken]
 )
 
 Key = tuple[Kind, str]
@@ -107,7 +128,7 @@ def _gone(changes: Changes, stored: Stored) -> set[Key]:
     for deletion in changes.delete:
         if isinstance(deletion.entity, Device):
             gone.update(key_of(credential) for credential in stored.credentials(deletion.entity.id))
-            gone.add((BootstrapConfig, deletion.entity.id))
+            gone.update(((BootstrapConfig, deletion.entity.id), (PendingClaim, deletion.entity.id)))
     return gone
 
 
@@ -159,6 +180,8 @@ def _anchored(entity: Entity, gone: Collection[Key], new: dict[Key, Entity], pre
         return True
     if isinstance(entity, Device):
         return _in_tenant((Profile, entity.profile), entity.tenant, gone, new, present)
+    if isinstance(entity, PendingClaim):
+        return _in_tenant((Device, entity.id), entity.tenant, gone, new, present)
     if isinstance(entity, BootstrapConfig):
         keys: list[Key] = [(Device, entity.id), *((Channel, channel) for channel in entity.channels)]
         return all(_in_tenant(key, entity.tenant, gone, new, present) for key in keys)

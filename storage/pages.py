@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from core.model import Device, DeviceState, Event, EventKind, OperatorToken, Profile, Tenant
 from core.queries import DevicePage, EventPage, ProfilePage, TenantPage, TokenPage
-from storage import rows
+from storage import event_rows, rows
 from storage.bounds import page_size
 from storage.rows import Row
 
@@ -122,7 +122,7 @@ def successor(prefix: str) -> str | None:
 
 def events(connection: sqlite3.Connection, query: EventPage) -> tuple[Event, ...]:
     """Answer a page of events."""
-    return tuple(map(rows.event, connection.execute(*events_in_order(query)).fetchall()))
+    return tuple(map(event_rows.event, connection.execute(*events_in_order(query)).fetchall()))
 
 
 def events_in_order(query: EventPage) -> Statement:
@@ -144,7 +144,7 @@ def events_in_order(query: EventPage) -> Statement:
         where.append("id < ?" if query.newest else "id > ?")
         parameters.append(query.after)
     order = "id DESC" if query.newest else "id"
-    text = f"SELECT {rows.EVENT} FROM event INDEXED BY {index} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?"
+    text = f"SELECT {event_rows.EVENT} FROM event INDEXED BY {index} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?"
     return Statement(text, (*parameters, page_size(query.limit)))
 
 

@@ -11,23 +11,35 @@ from core.queries import (
     ClaimQuery,
     ConfigPage,
     ConfigQuery,
+    DeviceClaimQuery,
     DeviceNamesQuery,
     DevicePage,
     DeviceQuery,
+    DeviceSearch,
+    EnrolQuery,
+    EntryLoginQuery,
+    EntryPage,
+    EntryQuery,
+    EntrySecretQuery,
     EventPage,
     ExternalKeyQuery,
+    FirmwareCountsQuery,
     LabelledPage,
     LoginQuery,
+    PendingClaimQuery,
     ProfilePage,
     ProfileQuery,
+    ProfileSearch,
     Query,
+    SerialsQuery,
+    SignedDevicesQuery,
     TenantPage,
     TenantQuery,
     TokenPage,
     TokenQuery,
     UnknownPage,
 )
-from storage import answers, configurations, counted, faults, pages
+from storage import answers, configurations, counted, directory, enrolment, faults, firmware, pages, searching
 
 R = TypeVar("R")
 
@@ -36,14 +48,22 @@ TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[An
     LoginQuery: answers.logins,
     ExternalKeyQuery: configurations.external_keys,
     BootstrapQuery: configurations.bootstraps,
+    EnrolQuery: enrolment.enrolments,
+    SignedDevicesQuery: enrolment.signed_devices,
+    PendingClaimQuery: directory.pending_claims,
+    DeviceClaimQuery: directory.device_claims,
+    EntrySecretQuery: directory.entry_secrets,
 }
-"""What devices ask, in large numbers: all queries of a kind at once."""
+"""What devices and their users ask, in large numbers: all queries of a kind at once."""
 
 EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     DeviceQuery: answers.device,
     DeviceNamesQuery: answers.devices_named,
     DevicePage: pages.devices,
     LabelledPage: counted.labelled,
+    DeviceSearch: searching.devices,
+    SerialsQuery: enrolment.serials,
+    FirmwareCountsQuery: firmware.counts,
     ConfigQuery: configurations.config,
     ConfigPage: counted.configs,
     ChannelsQuery: configurations.channels,
@@ -53,6 +73,10 @@ EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     TenantPage: pages.tenants,
     ProfileQuery: answers.profile,
     ProfilePage: pages.profiles,
+    ProfileSearch: searching.profiles,
+    EntryQuery: directory.entry,
+    EntryLoginQuery: directory.entry_login,
+    EntryPage: directory.entries,
     TokenQuery: answers.token,
     TokenPage: pages.tokens,
     EventPage: pages.events,
@@ -86,12 +110,13 @@ def snapshot(connection: sqlite3.Connection, work: Callable[[], R]) -> R:
 
 
 def _by_kind(connection: sqlite3.Connection, queries: Sequence[Query[Any]]) -> list[Any]:
+    places: dict[type[Query[Any]], list[int]] = {}
+    for place, query in enumerate(queries):
+        places.setdefault(type(query), []).append(place)
     found: list[Any] = [None] * len(queries)
-    for kind, answer in TOGETHER.items():
-        places = [place for place, query in enumerate(queries) if type(query) is kind]
-        if places:
-            for place, result in zip(places, answer(connection, [queries[place] for place in places]), strict=True):
-                found[place] = result
+    for kind, some in places.items():
+        for place, result in zip(some, TOGETHER[kind](connection, [queries[place] for place in some]), strict=True):
+            found[place] = result
     return found
 
 

@@ -30,7 +30,7 @@ def claim(shelves: Shelves, query: ClaimQuery) -> ClaimSnapshot:
     profile = shelves.profile(shelves.holder(Unique("profile_key", query.provision_key)))
     if profile is None:
         return ClaimSnapshot(lookup_taken=taken)
-    device = _named(shelves, profile.tenant, query.device_name) if query.device_name else None
+    device = named(shelves, profile.tenant, query.device_name) if query.device_name else None
     return ClaimSnapshot(
         tenant=shelves.tenant(profile.tenant),
         profile=profile,
@@ -73,7 +73,7 @@ def device(shelves: Shelves, query: DeviceQuery) -> DeviceSnapshot | None:
 
 def devices_named(shelves: Shelves, query: DeviceNamesQuery) -> tuple[DeviceSnapshot | None, ...]:
     """Answer for devices by name, in the order of the names."""
-    return tuple(snapshot(shelves, _named(shelves, query.tenant, name)) for name in query.names)
+    return tuple(snapshot(shelves, named(shelves, query.tenant, name)) for name in query.names)
 
 
 def config(shelves: Shelves, query: ConfigQuery) -> BootstrapSnapshot | None:
@@ -124,5 +124,6 @@ def configuration(shelves: Shelves, config: BootstrapConfig | None) -> Bootstrap
     )
 
 
-def _named(shelves: Shelves, tenant: TenantId, name: str) -> Device | None:
+def named(shelves: Shelves, tenant: TenantId, name: str) -> Device | None:
+    """Return the device of a name."""
     return shelves.device(shelves.holder(Unique("device_name", (tenant, name))))

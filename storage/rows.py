@@ -12,12 +12,12 @@ from core.model import (
     CredentialKind,
     Device,
     DeviceState,
-    Event,
-    EventKind,
+    Firmware,
     OperatorToken,
     Profile,
     Reprovision,
     Role,
+    SignedPolicy,
     Strategy,
     Tenant,
 )
@@ -30,33 +30,36 @@ Row = tuple[Any, ...]
 TENANT = "tenant.id, tenant.name, tenant.device_limit, tenant.devices, tenant.created_at, tenant.version"
 PROFILE = (
     "profile.id, profile.tenant, profile.name, profile.strategy, profile.reprovision, profile.provision_key, "
-    "profile.provision_secret, profile.options, profile.created_at, profile.updated_at, profile.version"
+    "profile.provision_secret, profile.options, profile.created_at, profile.updated_at, profile.version, "
+    "profile.previous_secret, profile.previous_until, profile.signed, profile.credential_kind, profile.firmware, "
+    "profile.metadata"
 )
 DEVICE_PLAIN = (
     "device.id, device.tenant, device.profile, device.name, device.state, device.enabled, device.metadata, "
     "device.created_at, device.updated_at, device.version"
 )
-DEVICE = f"{DEVICE_PLAIN}, device.label"
-DEVICE_WRITTEN = f"{DEVICE}, device.folded"
+_DEVICE_REACHED = (
+    "device.firmware, device.provisioned_at, device.connected_at, device.associated_at, device.discarded_at, "
+    "device.serial, device.unique_serial, device.owner, device.runs"
+)
+DEVICE = f"{DEVICE_PLAIN}, device.label, {_DEVICE_REACHED}"
+DEVICE_LABELLED = f"{DEVICE_PLAIN}, device.label, device.folded"
+DEVICE_WRITTEN = f"{DEVICE_LABELLED}, {_DEVICE_REACHED}"
 CREDENTIAL = (
     "credential.id, credential.device, credential.kind, credential.lookup, credential.verifier, credential.sealed, "
-    "credential.created_at, credential.version"
+    "credential.created_at, credential.version, credential.expires_at"
 )
 CHANNEL = "channel.id, channel.tenant, channel.name, channel.metadata, channel.created_at, channel.updated_at, channel.version"
 CHANNEL_WRITTEN = f"{CHANNEL}, channel.folded"
 _CONFIG = (
     "config.id, config.tenant, config.external_id, config.external_key, config.name, config.unique_name, config.client_key, "
-    "config.active, config.created_at, config.updated_at, config.version"
+    "config.active, config.created_at, config.updated_at, config.version, config.firmware"
 )
 CONFIG = f"{_CONFIG}, config_document.content, config_document.certificates"
 CONFIG_WRITTEN = f"{_CONFIG}, config.folded"
 DOCUMENT = "config_document.config, config_document.content, config_document.certificates"
 LISTED = "config_channel.config, config_channel.place, config_channel.channel"
 TOKEN = "token.id, token.tenant, token.name, token.role, token.lookup, token.created_at, token.version"  # noqa: S105 - columns
-EVENT = (
-    "event.id, event.tenant, event.at, event.kind, event.correlation, event.protocol, event.dialect, event.source, "
-    'event.actor, event.profile, event.device, event.device_name, event."check", event.detail'
-)
 
 
 def tenant_row(tenant: Tenant) -> Row:
@@ -83,6 +86,12 @@ def profile_row(profile: Profile) -> Row:
         profile.created_at,
         profile.updated_at,
         profile.version,
+        profile.previous_secret,
+        profile.previous_until,
+        json_text(profile.signed),
+        profile.credential_kind.value if profile.credential_kind is not None else None,
+        json_text(profile.firmware),
+        json_text(profile.metadata),
     )
 
 
@@ -100,11 +109,17 @@ def profile(row: Row) -> Profile:
         created_at=row[8],
         updated_at=row[9],
         version=row[10],
+        previous_secret=row[11],
+        previous_until=row[12],
+        signed=None if row[13] is None else msgspec.json.decode(row[13], type=SignedPolicy),
+        credential_kind=None if row[14] is None else CredentialKind(row[14]),
+        firmware=_firmware(row[15]),
+        metadata=json_object(row[16]),
     )
 
 
 def device_row(device: Device) -> Row:
-    """Return a device's row without its label."""
+    """Return a device's row, without what most devices have not."""
     return (
         device.id,
         device.tenant,
@@ -112,7 +127,7 @@ def device_row(device: Device) -> Row:
         device.name,
         device.state.value,
         int(device.enabled),
-        msgspec.json.encode(device.metadata).decode() if device.metadata else None,
+        json_text(device.metadata),
         device.created_at,
         device.updated_at,
         device.version,
@@ -124,21 +139,65 @@ def label_row(device: Device) -> Row:
     return device.label or None, folded(device.label or device.name)
 
 
+def has_reached(device: Device) -> bool:
+    """Tell whether there is anything in what `reached_row` gives."""
+    return (
+        device.firmware is not None
+        or device.unique_serial
+        or not device.provisioned_at is device.connected_at is device.associated_at is device.discarded_at is None
+        or bool(device.serial or device.owner or device.runs)
+    )
+
+
+def reached_row(device: Device) -> Row:
+    """Return the end of a device's row: what it should run, how far it got, and then what `known_row` gives."""
+    return (
+        json_text(device.firmware),
+        device.provisioned_at,
+        device.connected_at,
+        device.associated_at,
+        device.discarded_at,
+        *known_row(device),
+    )
+
+
+def known_row(device: Device) -> Row:
+    """Return what ends a device's row: its serial, whether that is unique, its owner, and what it runs."""
+    return device.serial or None, 1 if device.unique_serial else None, device.owner or None, device.runs or None
+
+
 def device(row: Row) -> Device:
     """Return the device of a row."""
-    return Device(
+    plain = Device(
         id=row[0],
         tenant=row[1],
         profile=row[2],
         name=row[3],
         state=DeviceState(row[4]),
         enabled=bool(row[5]),
-        metadata=msgspec.json.decode(row[6]) if row[6] is not None else {},
+        metadata=json_object(row[6]),
         created_at=row[7],
         updated_at=row[8],
         version=row[9],
         label=row[10] or "",
     )
+    if row[11:20] == _NOTHING_REACHED:
+        return plain
+    return msgspec.structs.replace(
+        plain,
+        firmware=_firmware(row[11]),
+        provisioned_at=row[12],
+        connected_at=row[13],
+        associated_at=row[14],
+        discarded_at=row[15],
+        serial=row[16] or "",
+        unique_serial=row[17] is not None,
+        owner=row[18] or "",
+        runs=row[19] or "",
+    )
+
+
+_NOTHING_REACHED = (None,) * 9
 
 
 def credential_row(credential: Credential) -> Row:
@@ -152,6 +211,7 @@ def credential_row(credential: Credential) -> Row:
         credential.sealed,
         credential.created_at,
         credential.version,
+        credential.expires_at,
     )
 
 
@@ -166,6 +226,7 @@ def credential(row: Row) -> Credential:
         sealed=row[5],
         created_at=row[6],
         version=row[7],
+        expires_at=row[8],
     )
 
 
@@ -175,7 +236,7 @@ def channel_row(channel: Channel) -> Row:
         channel.id,
         channel.tenant,
         channel.name,
-        msgspec.json.encode(channel.metadata).decode() if channel.metadata else None,
+        json_text(channel.metadata),
         channel.created_at,
         channel.updated_at,
         channel.version,
@@ -189,7 +250,7 @@ def channel(row: Row) -> Channel:
         id=row[0],
         tenant=row[1],
         name=row[2],
-        metadata=msgspec.json.decode(row[3]) if row[3] is not None else {},
+        metadata=json_object(row[3]),
         created_at=row[4],
         updated_at=row[5],
         version=row[6],
@@ -210,6 +271,7 @@ def config_row(config: BootstrapConfig) -> Row:
         config.created_at,
         config.updated_at,
         config.version,
+        json_text(config.firmware),
         folded(config.name),
     )
 
@@ -238,10 +300,26 @@ def config(row: Row, channels: tuple[ChannelId, ...]) -> BootstrapConfig:
         created_at=row[8],
         updated_at=row[9],
         version=row[10],
-        content=row[11],
-        certificates=row[12],
+        firmware=_firmware(row[11]),
+        content=row[12],
+        certificates=row[13],
         channels=channels,
     )
+
+
+def json_text(value: msgspec.Struct | dict[str, Any] | None) -> str | None:
+    """Return a value as JSON, None where there is nothing in it."""
+    return msgspec.json.encode(value).decode() if value else None
+
+
+def json_object(text: str | None) -> dict[str, Any]:
+    """Return the object of a JSON text, an empty one for None."""
+    found: dict[str, Any] = msgspec.json.decode(text) if text is not None else {}
+    return found
+
+
+def _firmware(text: str | None) -> Firmware | None:
+    return None if text is None else msgspec.json.decode(text, type=Firmware)
 
 
 def folded(text: str) -> str | None:
@@ -259,44 +337,4 @@ def token(row: Row) -> OperatorToken:
     """Return the operator token of a row."""
     return OperatorToken(
         id=row[0], tenant=row[1], name=row[2], role=Role(row[3]), lookup=row[4], created_at=row[5], version=row[6]
-    )
-
-
-def event_row(event: Event) -> Row:
-    """Return an event's row, without the number that the store gives it."""
-    return (
-        event.id,
-        event.tenant,
-        event.at,
-        event.kind.value,
-        event.correlation,
-        event.protocol,
-        event.dialect,
-        event.source,
-        event.actor,
-        event.profile,
-        event.device,
-        event.device_name,
-        event.check,
-        event.detail,
-    )
-
-
-def event(row: Row) -> Event:
-    """Return the event of a row."""
-    return Event(
-        id=row[0],
-        tenant=row[1],
-        at=row[2],
-        kind=EventKind(row[3]),
-        correlation=row[4],
-        protocol=row[5],
-        dialect=row[6],
-        source=row[7],
-        actor=row[8],
-        profile=row[9],
-        device=row[10],
-        device_name=row[11],
-        check=row[12],
-        detail=row[13],
     )

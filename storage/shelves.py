@@ -13,8 +13,10 @@ from core.model import (
     Credential,
     Device,
     DeviceId,
+    DirectoryEntry,
     Event,
     OperatorToken,
+    PendingClaim,
     Profile,
     Tenant,
     TenantId,
@@ -23,7 +25,7 @@ from core.ports import Changes, Entity
 from storage.guards import Key, device_balance, key_of
 from storage.uniques import Unique, uniques
 
-E = TypeVar("E", Tenant, Profile, Device, Channel, BootstrapConfig, OperatorToken)
+E = TypeVar("E", Tenant, Profile, Device, Channel, BootstrapConfig, DirectoryEntry, OperatorToken)
 
 
 class Shelves:
@@ -70,6 +72,14 @@ class Shelves:
     def config(self, device: str | None) -> BootstrapConfig | None:
         """Return the configuration of a device."""
         return cast("BootstrapConfig | None", self.entities.get((BootstrapConfig, device or "")))
+
+    def claim(self, device: str | None) -> PendingClaim | None:
+        """Return the pending claim of a device."""
+        return cast("PendingClaim | None", self.entities.get((PendingClaim, device or "")))
+
+    def entry(self, entry: str | None) -> DirectoryEntry | None:
+        """Return an entry of the directory."""
+        return cast("DirectoryEntry | None", self.entities.get((DirectoryEntry, entry or "")))
 
     def tenant_of(self, key: Key) -> str | None:
         """Return the tenant of a stored profile, device or channel."""
@@ -125,6 +135,7 @@ class Shelves:
                 self._remove(key_of(credential))
             self.owned.pop(entity.id, None)
             self._remove((BootstrapConfig, entity.id))
+            self._remove((PendingClaim, entity.id))
         elif isinstance(entity, Credential):
             del self.owned[entity.device][entity.id]
         elif isinstance(entity, Channel):

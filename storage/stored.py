@@ -14,18 +14,21 @@ from core.model import (
     Credential,
     Device,
     DeviceId,
+    DirectoryEntry,
     Event,
     Lookup,
     OperatorToken,
+    PendingClaim,
     Profile,
     ProfileId,
     Tenant,
     TenantId,
 )
 from core.ports import Changes, Entity
-from storage import rows
-from storage.answers import credentials_by_device, lookups_taken, stored_tenant
+from storage import directory_rows, rows
+from storage.answers import credentials_by_device, lookups_taken, names_taken, stored_tenant
 from storage.configurations import stored_config
+from storage.enrolment import serials_taken
 from storage.guards import Key, Kind, device_balance
 from storage.rows import Row
 from storage.statements import Grouped
@@ -36,12 +39,19 @@ ENTITY: dict[Kind, tuple[str, Callable[[Row], Entity]]] = {
     Profile: (f"SELECT {rows.PROFILE} FROM profile WHERE id = ?", rows.profile),
     Device: (f"SELECT {rows.DEVICE} FROM device WHERE id = ?", rows.device),
     Credential: (f"SELECT {rows.CREDENTIAL} FROM credential WHERE id = ?", rows.credential),
+    PendingClaim: (f"SELECT {directory_rows.CLAIM} FROM pending_claim WHERE id = ?", directory_rows.claim),
     Channel: (f"SELECT {rows.CHANNEL} FROM channel WHERE id = ?", rows.channel),
+    DirectoryEntry: (f"SELECT {directory_rows.ENTRY} FROM entry WHERE id = ?", directory_rows.entry),
     OperatorToken: (f"SELECT {rows.TOKEN} FROM token WHERE id = ?", rows.token),
 }
 HOLDER = {
     "device_name": "SELECT id FROM device WHERE tenant = ? AND name = ?",
+    "device_serial": "SELECT id FROM device WHERE profile = ? AND serial = ? AND unique_serial IS NOT NULL",
     "credential_lookup": "SELECT id FROM credential WHERE lookup = ?",
+    "claim_device": "SELECT id FROM pending_claim WHERE id = ?",
+    "claim_lookup": "SELECT id FROM pending_claim WHERE lookup = ?",
+    "entry_login": "SELECT id FROM entry WHERE tenant = ? AND login = ? AND login <> ''",
+    "entry_lookup": "SELECT id FROM entry WHERE lookup = ?",
     "profile_name": "SELECT id FROM profile WHERE tenant = ? AND name = ?",
     "profile_key": "SELECT id FROM profile WHERE provision_key = ?",
     "token_name": "SELECT id FROM token WHERE tenant = ? AND name = ?",
@@ -64,15 +74,11 @@ DEPENDANTS: dict[Kind, tuple[tuple[Kind, str], ...]] = {
         (Device, "SELECT id FROM device INDEXED BY device_state WHERE tenant = ? LIMIT ?"),
         (Channel, "SELECT id FROM channel INDEXED BY channel_tenant WHERE tenant = ? LIMIT ?"),
         (BootstrapConfig, "SELECT id FROM config INDEXED BY config_tenant WHERE tenant = ? LIMIT ?"),
+        (DirectoryEntry, "SELECT id FROM entry INDEXED BY entry_kind WHERE tenant = ? LIMIT ?"),
         (OperatorToken, "SELECT id FROM token INDEXED BY token_tenant WHERE tenant = ? LIMIT ?"),
     ),
 }
 EVENT = "SELECT 1 FROM event INDEXED BY event_tenant WHERE tenant = ? AND id = ?"
-NAMES_TAKEN = Grouped(
-    """WITH asked (tenant, name) AS (VALUES {rows}) SELECT device.tenant, device.name, device.id FROM asked
-    CROSS JOIN device ON device.tenant = asked.tenant AND device.name = asked.name""",
-    width=2,
-)
 DEVICES_PRESENT = Grouped(
     "WITH asked (id) AS (VALUES {rows}) SELECT device.id FROM asked CROSS JOIN device ON device.id = asked.id", width=1
 )
@@ -148,17 +154,25 @@ class GroupStored:
 
     def __init__(self, connection: sqlite3.Connection, run: Sequence[Changes]) -> None:
         names: set[tuple[TenantId, str]] = set()
+        serials: set[tuple[ProfileId, str]] = set()
         profiles: set[ProfileId] = set()
         lookups: set[Lookup] = set()
         devices: set[DeviceId] = set()
         for changes in run:
-            added = [entity for entity in changes.insert if isinstance(entity, Device)]
-            names.update((device.tenant, device.name) for device in added)
-            profiles.update(device.profile for device in added)
-            credentials = [entity for entity in changes.insert if isinstance(entity, Credential)]
-            lookups.update(credential.lookup for credential in credentials)
-            devices.update({credential.device for credential in credentials} - {device.id for device in added})
-        self._holders = _holders(connection, names, lookups)
+            added: set[DeviceId] = set()
+            pointed_at: set[DeviceId] = set()
+            for entity in changes.insert:
+                if isinstance(entity, Device):
+                    added.add(entity.id)
+                    names.add((entity.tenant, entity.name))
+                    profiles.add(entity.profile)
+                    if entity.unique_serial and entity.serial:
+                        serials.add((entity.profile, entity.serial))
+                elif isinstance(entity, Credential):
+                    lookups.add(entity.lookup)
+                    pointed_at.add(entity.device)
+            devices |= pointed_at - added
+        self._holders = _holders(connection, names, serials, lookups)
         self._devices = {row[0] for row in DEVICES_PRESENT.run(connection, [(device,) for device in devices])}
         found = [
             (row[0], rows.tenant(row[1:])) for row in TENANTS_OF_PROFILES.run(connection, [(profile,) for profile in profiles])
@@ -198,10 +212,14 @@ class GroupStored:
 
 
 def _holders(
-    connection: sqlite3.Connection, names: Iterable[tuple[TenantId, str]], lookups: Iterable[Lookup]
+    connection: sqlite3.Connection,
+    names: Iterable[tuple[TenantId, str]],
+    serials: Iterable[tuple[ProfileId, str]],
+    lookups: Iterable[Lookup],
 ) -> dict[Unique, str]:
-    found = NAMES_TAKEN.run(connection, list(names))
-    holders = {Unique("device_name", (tenant, name)): device for tenant, name, device in found}
-    taken = lookups_taken(connection, lookups)
-    holders.update((Unique("credential_lookup", lookup), credential) for lookup, credential in taken.items())
-    return holders
+    taken: tuple[tuple[str, Iterable[tuple[Any, str]]], ...] = (
+        ("device_name", names_taken(connection, names).items()),
+        ("device_serial", serials_taken(connection, serials).items()),
+        ("credential_lookup", lookups_taken(connection, lookups).items()),
+    )
+    return {Unique(trait, value): holder for trait, found in taken for value, holder in found}

@@ -3,11 +3,23 @@
 # ruff: noqa: S608 - SQL is put together from constants alone; what is written goes in as parameters
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from core.model import BootstrapConfig, Channel, Credential, Device, OperatorToken, Profile, Tenant, TenantId
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    Credential,
+    Device,
+    DirectoryEntry,
+    OperatorToken,
+    PendingClaim,
+    Profile,
+    Tenant,
+    TenantId,
+)
 from core.ports import Changes, Entity
-from storage import rows
+from storage import directory_rows, event_rows, rows
 from storage.guards import Kind, device_balance
 from storage.rows import Row
 from storage.statements import Grouped
@@ -28,34 +40,44 @@ def _replacement(table: str, columns: str) -> str:
 INSERT_TENANTS = _insertion("tenant", rows.TENANT)
 INSERT_PROFILES = _insertion("profile", rows.PROFILE)
 INSERT_DEVICES = _insertion("device", rows.DEVICE_PLAIN)
-INSERT_LABELLED = _insertion("device", rows.DEVICE_WRITTEN)
+INSERT_LABELLED = _insertion("device", rows.DEVICE_LABELLED)
+INSERT_WHOLE_DEVICES = _insertion("device", rows.DEVICE_WRITTEN)
 INSERT_CREDENTIALS = _insertion("credential", rows.CREDENTIAL)
+INSERT_CLAIMS = _insertion("pending_claim", directory_rows.CLAIM)
 INSERT_CHANNELS = _insertion("channel", rows.CHANNEL_WRITTEN)
 INSERT_CONFIGS = _insertion("config", rows.CONFIG_WRITTEN)
 INSERT_DOCUMENTS = _insertion("config_document", rows.DOCUMENT)
 INSERT_LISTED = _insertion("config_channel", rows.LISTED)
+INSERT_ENTRIES = _insertion("entry", directory_rows.ENTRY)
 INSERT_TOKENS = _insertion("token", rows.TOKEN)
-INSERT_EVENTS = _insertion("event", rows.EVENT)
+INSERT_EVENTS = _insertion("event", event_rows.EVENT)
 COUNT_DEVICES = "UPDATE tenant SET devices = devices + ? WHERE id = ?"
 
 REPLACE_TENANT = "UPDATE tenant SET (name, device_limit, created_at, version) = (?, ?, ?, ?) WHERE id = ?"
 REPLACE_PROFILE = _replacement("profile", rows.PROFILE)
 REPLACE_CREDENTIAL = _replacement("credential", rows.CREDENTIAL)
+REPLACE_CLAIM = _replacement("pending_claim", directory_rows.CLAIM)
+REPLACE_ENTRY = _replacement("entry", directory_rows.ENTRY)
 REPLACE_CHANNEL = _replacement("channel", rows.CHANNEL_WRITTEN)
 REPLACE_CONFIG = _replacement("config", rows.CONFIG_WRITTEN)
 REPLACE_DOCUMENT = "UPDATE config_document SET (content, certificates) = (?, ?) WHERE config = ?"
 UNLIST = "DELETE FROM config_channel WHERE config = ?"
 REPLACE_TOKEN = _replacement("token", rows.TOKEN)
 # A statement rewrites the indexes of every column that it names, so the columns that hardly ever change have their own.
-REPLACE_DEVICE = """UPDATE device SET (state, enabled, metadata, created_at, updated_at, version, label, folded)
-    = (?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"""
+REPLACE_DEVICE = """UPDATE device SET (state, enabled, metadata, created_at, updated_at, version, label, folded,
+    firmware, provisioned_at, connected_at, associated_at, discarded_at)
+    = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"""
 RENAME_DEVICE = "UPDATE device SET (profile, name) = (?, ?) WHERE id = ? AND (profile, name) <> (?, ?)"
+RENOTE_DEVICE = """UPDATE device SET (serial, unique_serial, owner, runs) = (?, ?, ?, ?)
+    WHERE id = ? AND (serial, unique_serial, owner, runs) IS NOT (?, ?, ?, ?)"""
 
-# In the order of deletion: whatever points at a row goes before it. A device takes its credentials and its configuration along,
-# a configuration its document and its channels, a channel its places in configurations.
+# In the order of deletion: whatever points at a row goes before it. A device takes along its credentials, its pending claim
+# and its configuration, a configuration its document and its channels, a channel its places in configurations.
 DELETE: dict[Kind, tuple[str, ...]] = {
     Credential: ("DELETE FROM credential WHERE id = ?",),
+    PendingClaim: ("DELETE FROM pending_claim WHERE id = ?",),
     OperatorToken: ("DELETE FROM token WHERE id = ?",),
+    DirectoryEntry: ("DELETE FROM entry WHERE id = ?",),
     BootstrapConfig: ("DELETE FROM config WHERE id = ?",),
     Device: ("DELETE FROM device WHERE id = ?",),
     Channel: (
@@ -79,21 +101,40 @@ def delete(connection: sqlite3.Connection, changes: Changes) -> None:
 def replace(connection: sqlite3.Connection, entity: Entity) -> None:
     """Put an entity in the place of its former version, in the tenant and under the id that it has."""
     if isinstance(entity, Device):
-        connection.execute(REPLACE_DEVICE, (*rows.device_row(entity)[4:], *rows.label_row(entity), entity.id))
-        connection.execute(RENAME_DEVICE, (entity.profile, entity.name, entity.id, entity.profile, entity.name))
-    elif isinstance(entity, Credential):
-        connection.execute(REPLACE_CREDENTIAL, (*rows.credential_row(entity)[1:], entity.id))
-    elif isinstance(entity, Profile):
-        connection.execute(REPLACE_PROFILE, (*rows.profile_row(entity)[1:], entity.id))
-    elif isinstance(entity, OperatorToken):
-        connection.execute(REPLACE_TOKEN, (*rows.token_row(entity)[1:], entity.id))
-    elif isinstance(entity, Channel):
-        connection.execute(REPLACE_CHANNEL, (*rows.channel_row(entity)[1:], entity.id))
+        _replace_device(connection, entity)
     elif isinstance(entity, BootstrapConfig):
         _replace_config(connection, entity)
-    else:
+    elif isinstance(entity, Tenant):
         row = (entity.name, entity.device_limit, entity.created_at, entity.version, entity.id)
         connection.execute(REPLACE_TENANT, row)
+    else:
+        statement, row = _replacement_of(entity)
+        connection.execute(statement, (*row[1:], entity.id))
+
+
+def _replacement_of(
+    entity: Profile | Credential | PendingClaim | Channel | DirectoryEntry | OperatorToken,
+) -> tuple[str, Row]:
+    """Return the statement for an entity that is one row, and that row."""
+    if isinstance(entity, Credential):
+        return REPLACE_CREDENTIAL, rows.credential_row(entity)
+    if isinstance(entity, PendingClaim):
+        return REPLACE_CLAIM, directory_rows.claim_row(entity)
+    if isinstance(entity, Profile):
+        return REPLACE_PROFILE, rows.profile_row(entity)
+    if isinstance(entity, Channel):
+        return REPLACE_CHANNEL, rows.channel_row(entity)
+    if isinstance(entity, DirectoryEntry):
+        return REPLACE_ENTRY, directory_rows.entry_row(entity)
+    return REPLACE_TOKEN, rows.token_row(entity)
+
+
+def _replace_device(connection: sqlite3.Connection, device: Device) -> None:
+    known = rows.known_row(device)
+    changing = (*rows.device_row(device)[4:], *rows.label_row(device), *rows.reached_row(device)[: -len(known)])
+    connection.execute(REPLACE_DEVICE, (*changing, device.id))
+    connection.execute(RENAME_DEVICE, (device.profile, device.name, device.id, device.profile, device.name))
+    connection.execute(RENOTE_DEVICE, (*known, device.id, *known))
 
 
 def _replace_config(connection: sqlite3.Connection, config: BootstrapConfig) -> None:
@@ -105,35 +146,59 @@ def _replace_config(connection: sqlite3.Connection, config: BootstrapConfig) -> 
 
 def insert(connection: sqlite3.Connection, accepted: Sequence[Changes]) -> None:
     """Put in what sets of changes insert, with their events; whatever is pointed at goes before what points at it."""
-    added = [entity for changes in accepted for entity in changes.insert]
-    INSERT_TENANTS.run(connection, [rows.tenant_row(entity) for entity in added if isinstance(entity, Tenant)])
-    INSERT_PROFILES.run(connection, [rows.profile_row(entity) for entity in added if isinstance(entity, Profile)])
-    _insert_devices(connection, [entity for entity in added if isinstance(entity, Device)])
-    INSERT_CREDENTIALS.run(connection, [rows.credential_row(entity) for entity in added if isinstance(entity, Credential)])
-    INSERT_CHANNELS.run(connection, [rows.channel_row(entity) for entity in added if isinstance(entity, Channel)])
-    _insert_configs(connection, [entity for entity in added if isinstance(entity, BootstrapConfig)])
-    INSERT_TOKENS.run(connection, [rows.token_row(entity) for entity in added if isinstance(entity, OperatorToken)])
-    INSERT_EVENTS.run(connection, [rows.event_row(event) for changes in accepted for event in changes.events])
+    added: dict[Kind, list[Any]] = {}
+    for changes in accepted:
+        for entity in changes.insert:
+            added.setdefault(type(entity), []).append(entity)
+    for kind, put_in in _INSERT.items():
+        if kind in added:
+            put_in(connection, added[kind])
+    INSERT_EVENTS.run(connection, [event_rows.event_row(event) for changes in accepted for event in changes.events])
 
 
 def _insert_devices(connection: sqlite3.Connection, added: Sequence[Device]) -> None:
-    """Put in devices; most have no label and a name that folds to itself, and do not pay for the columns they leave empty."""
+    """Put in devices; most have no more than a name that folds to itself, and do not pay for the columns they leave empty."""
     plain: list[Row] = []
     labelled: list[Row] = []
+    whole: list[Row] = []
     for device in added:
         label = rows.label_row(device)
-        if label == (None, None):
-            plain.append(rows.device_row(device))
-        else:
+        if rows.has_reached(device):
+            whole.append(rows.device_row(device) + label + rows.reached_row(device))
+        elif label != (None, None):
             labelled.append(rows.device_row(device) + label)
+        else:
+            plain.append(rows.device_row(device))
     INSERT_DEVICES.run(connection, plain)
     INSERT_LABELLED.run(connection, labelled)
+    INSERT_WHOLE_DEVICES.run(connection, whole)
 
 
 def _insert_configs(connection: sqlite3.Connection, added: Sequence[BootstrapConfig]) -> None:
     INSERT_CONFIGS.run(connection, list(map(rows.config_row, added)))
     INSERT_DOCUMENTS.run(connection, list(map(rows.document_row, added)))
     INSERT_LISTED.run(connection, [row for config in added for row in rows.listed_rows(config)])
+
+
+def _putting(statement: Grouped, row: Callable[[Any], Row]) -> Callable[[sqlite3.Connection, Sequence[Any]], None]:
+    def put_in(connection: sqlite3.Connection, added: Sequence[Any]) -> None:
+        statement.run(connection, list(map(row, added)))
+
+    return put_in
+
+
+_INSERT: dict[Kind, Callable[[sqlite3.Connection, Sequence[Any]], None]] = {
+    Tenant: _putting(INSERT_TENANTS, rows.tenant_row),
+    Profile: _putting(INSERT_PROFILES, rows.profile_row),
+    Device: _insert_devices,
+    Credential: _putting(INSERT_CREDENTIALS, rows.credential_row),
+    PendingClaim: _putting(INSERT_CLAIMS, directory_rows.claim_row),
+    Channel: _putting(INSERT_CHANNELS, rows.channel_row),
+    BootstrapConfig: _insert_configs,
+    DirectoryEntry: _putting(INSERT_ENTRIES, directory_rows.entry_row),
+    OperatorToken: _putting(INSERT_TOKENS, rows.token_row),
+}
+"""How the entities of each kind are put in, in the order in which that is done."""
 
 
 def count(connection: sqlite3.Connection, accepted: Sequence[Changes]) -> None:

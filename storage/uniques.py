@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from core.errors import Guard
-from core.model import BootstrapConfig, Credential, Device, OperatorToken, Profile, Tenant
+from core.model import BootstrapConfig, Credential, Device, DirectoryEntry, OperatorToken, PendingClaim, Profile, Tenant
 from core.ports import Entity
 
 
@@ -16,14 +16,19 @@ class Unique(NamedTuple):
 
 GUARDS = {
     "device_name": Guard.DEVICE_NAME,
+    "device_serial": Guard.DEVICE_SERIAL,
     "credential_lookup": Guard.CREDENTIAL_LOOKUP,
+    "claim_lookup": Guard.CLAIM_LOOKUP,
+    "entry_login": Guard.ENTRY_LOGIN,
     "profile_name": Guard.PROFILE_NAME,
     "profile_key": Guard.PROVISION_KEY,
     "token_name": Guard.TOKEN_NAME,
-    # No guard of its own: a token's lookup is a keyed digest of a drawn secret, as a credential's is.
+    # No guards of their own: these lookups are keyed digests of drawn secrets, as a credential's is.
     "token_lookup": Guard.CREDENTIAL_LOOKUP,
-    # These two are ids, but not drawn ones: a tenant's may be chosen, a configuration's is its device's.
+    "entry_lookup": Guard.CREDENTIAL_LOOKUP,
+    # These are ids, but not drawn ones: a tenant's may be chosen, a claim's and a configuration's are their device's.
     "tenant_id": Guard.TENANT_ID,
+    "claim_device": Guard.CLAIM_DEVICE,
     "config_device": Guard.CONFIG_DEVICE,
     "config_external_id": Guard.EXTERNAL_ID,
     "config_name": Guard.CONFIG_NAME,
@@ -33,16 +38,28 @@ GUARDS = {
 def uniques(entity: Entity) -> tuple[Unique, ...]:
     """Return the unique values that an entity holds, in the order in which their guards are to be named."""
     if isinstance(entity, Device):
-        return (Unique("device_name", (entity.tenant, entity.name)),)
+        name = Unique("device_name", (entity.tenant, entity.name))
+        if entity.unique_serial and entity.serial:
+            return (name, Unique("device_serial", (entity.profile, entity.serial)))
+        return (name,)
     if isinstance(entity, Credential):
         return (Unique("credential_lookup", entity.lookup),)
     if isinstance(entity, BootstrapConfig):
         return _of_config(entity)
+    if isinstance(entity, PendingClaim):
+        return (Unique("claim_device", entity.id), Unique("claim_lookup", entity.lookup))
+    if isinstance(entity, DirectoryEntry):
+        return _of_entry(entity)
     if isinstance(entity, Profile):
         return (Unique("profile_name", (entity.tenant, entity.name)), Unique("profile_key", entity.provision_key))
     if isinstance(entity, OperatorToken):
         return (Unique("token_name", (entity.tenant, entity.name)), Unique("token_lookup", entity.lookup))
     return (Unique("tenant_id", entity.id),) if isinstance(entity, Tenant) else ()
+
+
+def _of_entry(entry: DirectoryEntry) -> tuple[Unique, ...]:
+    login = (Unique("entry_login", (entry.tenant, entry.login)),) if entry.login else ()
+    return login if entry.lookup is None else (*login, Unique("entry_lookup", entry.lookup))
 
 
 def _of_config(config: BootstrapConfig) -> tuple[Unique, ...]:

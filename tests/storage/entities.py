@@ -12,11 +12,16 @@ from core.model import (
     CredentialKind,
     Device,
     DeviceId,
+    DirectoryEntry,
+    EntryId,
+    EntryKind,
     Event,
     EventId,
     EventKind,
+    Firmware,
     Lookup,
     OperatorToken,
+    PendingClaim,
     Profile,
     ProfileId,
     Role,
@@ -106,6 +111,54 @@ def a_config(number: int = 1, *channels: int, **fields: Any) -> BootstrapConfig:
         "updated_at": number,
     }
     return BootstrapConfig(**plain | fields)
+
+
+def a_signed(number: int = 1, **fields: Any) -> Device:
+    """Return a device that signed with the secret of its group, its serial its own within it."""
+    return a_device(number, **{"serial": f"serial-{number:04}", "unique_serial": True} | fields)
+
+
+def some_firmware(number: int = 1) -> Firmware:
+    return Firmware(version=f"{number}.0", url=f"https://192.0.2.1/{number}", size=number, sha256=f"{number:064x}")
+
+
+def a_claim(number: int = 1, **fields: Any) -> PendingClaim:
+    """Return the pending claim of the device of this number."""
+    plain: dict[str, Any] = {
+        "id": DeviceId(f"device-{number:04}"),
+        "tenant": DEFAULT_TENANT,
+        "lookup": a_lookup(3000 + number),
+        "announced": bool(number % 2),
+        "expires_at": 100 + number,
+        "created_at": number,
+    }
+    return PendingClaim(**plain | fields)
+
+
+def an_entry(number: int = 1, **fields: Any) -> DirectoryEntry:
+    plain: dict[str, Any] = {
+        "id": EntryId(f"entry-{number:04}"),
+        "tenant": DEFAULT_TENANT,
+        "kind": EntryKind.END_USER,
+        "name": f"entry {number}",
+        "created_at": number,
+        "updated_at": number,
+    }
+    return DirectoryEntry(**plain | fields)
+
+
+def a_user(number: int = 1, **fields: Any) -> DirectoryEntry:
+    """Return an entry that has everything an entry may have."""
+    plain: dict[str, Any] = {
+        "parent": "organization",
+        "template": "template",
+        "login": f"user-{number}@example.org",
+        "role": Role.CUSTOMER,
+        "verifier": b"\x00verifier\xff",
+        "lookup": a_lookup(4000 + number),
+        "attributes": {"größe": number, "tags": ["a", None]},
+    }
+    return an_entry(number, **plain | fields)
 
 
 def a_token(number: int = 1, **fields: Any) -> OperatorToken:

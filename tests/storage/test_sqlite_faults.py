@@ -17,7 +17,21 @@ from storage import faults, migration, open_repository, tables
 from storage.grouping import Group
 from storage.sqlite import SqliteRepository, SqliteSettings, open_sqlite
 from storage.writing import transact
-from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile, a_tenant, a_token, an_event
+from tests.storage.entities import (
+    a_channel,
+    a_claim,
+    a_config,
+    a_credential,
+    a_device,
+    a_lookup,
+    a_profile,
+    a_signed,
+    a_tenant,
+    a_token,
+    a_user,
+    an_entry,
+    an_event,
+)
 
 Outcome = Guard | str | None
 
@@ -151,7 +165,7 @@ async def test_an_id_that_is_taken_fails_its_own_caller(repository: SqliteReposi
 
 
 BEHIND_THE_GUARDS = {
-    "device name": (a_device(3, name="sensor-0001"), Guard.DEVICE_NAME),
+    "device name": (a_device(4, name="sensor-0001"), Guard.DEVICE_NAME),
     "device id": (a_device(1, name="another"), Guard.VERSION),
     "credential lookup": (a_credential(2, lookup=a_lookup(1)), Guard.CREDENTIAL_LOOKUP),
     "profile id": (a_profile(1, name="another", provision_key="another"), Guard.VERSION),
@@ -160,14 +174,22 @@ BEHIND_THE_GUARDS = {
     "provision key": (a_profile(2, provision_key="key-1"), Guard.PROVISION_KEY),
     "token name": (a_token(2, name="operator 1"), Guard.TOKEN_NAME),
     "token lookup": (a_token(2, lookup=a_token().lookup), Guard.CREDENTIAL_LOOKUP),
-    "reference": (a_device(3, profile="nowhere"), Guard.REFERENCE),
+    "reference": (a_device(4, profile="nowhere"), Guard.REFERENCE),
     "tenant id": (a_tenant(1, id=DEFAULT_TENANT), Guard.TENANT_ID),
     "channel id": (a_channel(), Guard.VERSION),
     "channel of no tenant": (a_channel(2, tenant="nowhere"), Guard.REFERENCE),
+    "serial": (a_signed(4, serial="serial-0003"), Guard.DEVICE_SERIAL),
+    "second claim of a device": (a_claim(lookup=a_lookup(9)), Guard.CLAIM_DEVICE),
+    "lookup of a claim": (a_claim(2, lookup=a_claim().lookup), Guard.CLAIM_LOOKUP),
+    "claim of no device": (a_claim(9), Guard.REFERENCE),
+    "entry id": (an_entry(), Guard.VERSION),
+    "login": (a_user(2, login=a_user().login), Guard.ENTRY_LOGIN),
+    "secret of a user": (a_user(2, lookup=a_user().lookup), Guard.CREDENTIAL_LOOKUP),
+    "entry of no tenant": (an_entry(2, tenant="nowhere"), Guard.REFERENCE),
     "second configuration of a device": (a_config(external_id="another"), Guard.CONFIG_DEVICE),
     "external id": (a_config(2, external_id="external-0001"), Guard.EXTERNAL_ID),
     "name of a configuration": (a_config(2, name="Config 1", unique_name=True), Guard.CONFIG_NAME),
-    "configuration of no device": (a_config(3), Guard.REFERENCE),
+    "configuration of no device": (a_config(4), Guard.REFERENCE),
     "configuration with no such channel": (a_config(2, 1, 2), Guard.REFERENCE),
 }
 
@@ -178,8 +200,9 @@ def test_the_file_itself_keeps_what_the_guards_promise(entity: Entity, guard: Gu
         migration.migrate(connection, migration.steps())
         connection.execute("PRAGMA foreign_keys = ON")
         migration.found(connection)
-        plain = (a_profile(), a_device(), a_device(2), a_credential(), a_channel(), a_config(1, 1, unique_name=True), a_token())
-        transact(connection, lambda: tables.insert(connection, [Changes(insert=plain)]))
+        devices = (a_device(), a_device(2), a_signed(3), a_credential())
+        beside = (a_channel(), a_config(1, 1, unique_name=True), a_token(), a_claim(), a_user())
+        transact(connection, lambda: tables.insert(connection, [Changes(insert=(a_profile(), *devices, *beside))]))
         with pytest.raises(sqlite3.IntegrityError) as caught:
             transact(connection, lambda: tables.insert(connection, [Changes(insert=(entity,))]))
         outcome = faults.outcome(caught.value)

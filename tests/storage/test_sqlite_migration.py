@@ -7,11 +7,43 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.model import DEFAULT_TENANT, Device, DeviceState
+from core.model import DEFAULT_TENANT, Device, DeviceState, Reprovision, SignedPolicy
 from core.ports import Changes
-from core.queries import ClaimQuery, DevicePage, DeviceQuery, EventPage, LabelledPage, LoginQuery, TenantQuery
+from core.queries import (
+    BootstrapQuery,
+    BootstrapSnapshot,
+    ClaimQuery,
+    DevicePage,
+    DeviceQuery,
+    DeviceSearch,
+    EnrolQuery,
+    EntryQuery,
+    EventPage,
+    FirmwareCount,
+    FirmwareCountsQuery,
+    LabelledPage,
+    LoginQuery,
+    LoginSnapshot,
+    Order,
+    PendingClaimQuery,
+    PendingClaimSnapshot,
+    TenantQuery,
+    TokenQuery,
+)
 from storage import migration, open_repository
-from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile, an_event
+from tests.storage.entities import (
+    a_channel,
+    a_claim,
+    a_config,
+    a_credential,
+    a_device,
+    a_lookup,
+    a_profile,
+    a_token,
+    a_user,
+    an_event,
+    some_firmware,
+)
 
 NAMES = ("sensor-0001", "Sensor-0002", "STRASSE", "Straße", "ÄRGER", "日本", "İ", "a\x00B", "")
 
@@ -81,6 +113,85 @@ async def test_a_file_of_schema_1_takes_what_a_new_one_takes(old: Path) -> None:
         found = await repository.read(DeviceQuery(DEFAULT_TENANT, device.id))
         assert found is not None
         assert found.device == labelled
+
+
+# A file of schema 2, each row as its versions wrote it: the device `a_device(1)` has a label, a configuration and a channel.
+SCHEMA_2 = f"""
+    INSERT INTO tenant VALUES ('default', 'default', 5, 2, 1, 3);
+    INSERT INTO profile VALUES ('profile-0001', 'default', 'profile 1', 'create_new', 'rotate', 'key-1',
+        x'7365616c65642031', '["one","two"]', 1, 1, 1);
+    INSERT INTO device VALUES ('device-0001', 'default', 'profile-0001', 'sensor-0001', 'defined', 1,
+        '{{"floor":1,"tags":["a","ü"]}}', 1, 1, 1, 'Größe', 'grösse');
+    INSERT INTO device (id, tenant, profile, name, state, enabled, metadata, created_at, updated_at, version)
+        VALUES ('device-0002', 'default', 'profile-0001', 'sensor-0002', 'defined', 1, NULL, 2, 2, 1);
+    INSERT INTO credential VALUES ('credential-0001', 'device-0001', 'access_token', x'{a_lookup(1).hex()}', x'',
+        x'007365616c6564', 1, 1);
+    INSERT INTO channel VALUES ('channel-0001', 'default', 'Channel 1', '{{"floor":1,"tags":["a","ü"]}}', 1, 1, 1, 'channel 1');
+    INSERT INTO config VALUES ('device-0001', 'default', 'external-0001', x'7365616c6564206b65792031', 'Config 1', 0,
+        NULL, 0, 1, 1, 1, 'config 1');
+    INSERT INTO config_document VALUES ('device-0001', x'00636f6e74656e74', NULL);
+    INSERT INTO config_channel VALUES ('device-0001', 0, 'channel-0001');
+    INSERT INTO token VALUES ('token-0001', 'default', 'operator 1', 'operator',
+        x'{a_token().lookup.hex()}', 1, 1);
+    INSERT INTO event VALUES (7, 'event-0001', 'default', 1, 'provision.succeeded', 'request-1', 'coap', 'thingsboard',
+        '192.0.2.7', '', NULL, NULL, 'sensor-0001', '', 'größer');
+"""
+DEVICE_2 = a_device(label="Größe")
+PROFILE_2 = a_profile(reprovision=Reprovision.ROTATE)
+CONFIG_2 = a_config(1, 1, certificates=None, client_key=None)
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """Make a file of schema 2 by its two steps, as the versions did that knew no other."""
+    path = tmp_path / "registry.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migration.use_log(connection)
+        migration.migrate(connection, migration.steps()[:2])
+        connection.executescript(SCHEMA_2)
+        assert connection.execute("PRAGMA user_version").fetchall() == [(2,)]
+    return path
+
+
+async def test_what_was_in_a_file_of_schema_2_is_there(second: Path) -> None:
+    async with open_repository(f"sqlite:{second}") as repository:
+        assert await repository.read(BootstrapQuery("external-0001")) == BootstrapSnapshot(
+            config=CONFIG_2, device=DEVICE_2, credentials=(a_credential(),), channels=(a_channel(),)
+        )
+        (login,) = await repository.read(LoginQuery((a_lookup(1),)))
+        assert login == LoginSnapshot(credential=a_credential(), device=DEVICE_2, profile=PROFILE_2)
+        assert await repository.read(DevicePage(DEFAULT_TENANT)) == (DEVICE_2, a_device(2))
+        assert await repository.read(TokenQuery(a_token().lookup)) == a_token()
+        assert await repository.read(EventPage(DEFAULT_TENANT)) == (an_event(),)
+        tenant = await repository.read(TenantQuery(DEFAULT_TENANT))
+        assert tenant is not None
+        assert (tenant.devices, tenant.device_limit, tenant.version) == (2, 5, 3)
+        for order in Order:
+            found = await repository.read(DeviceSearch(tenant=DEFAULT_TENANT, order=order))
+            assert found.total == 2
+        counted = await repository.read(FirmwareCountsQuery(DEFAULT_TENANT))
+        assert counted == (FirmwareCount(a_profile().id, "", 2),)
+    with closing(sqlite3.connect(second)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchall() == [(len(migration.steps()),)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_a_file_of_schema_2_takes_what_a_new_one_takes(second: Path) -> None:
+    signed = msgspec.structs.replace(DEVICE_2, serial="s", unique_serial=True, owner="o", runs="1", version=2)
+    profile = msgspec.structs.replace(PROFILE_2, signed=SignedPolicy(product_key="pk"), metadata={"a": 1}, version=2)
+    config = msgspec.structs.replace(CONFIG_2, firmware=some_firmware(), version=2)
+    credential = a_credential(expires_at=7, version=2)
+    async with open_repository(f"sqlite:{second}") as repository:
+        await repository.commit(Changes(replace=(signed, profile, config, credential), insert=(a_claim(), a_user())))
+    async with open_repository(f"sqlite:{second}") as repository:
+        found = await repository.read(EnrolQuery("key-1", "s", ()))
+        assert (found.device, found.profile, found.credentials) == (signed, profile, (credential,))
+        assert await repository.read(PendingClaimQuery(a_claim().lookup)) == PendingClaimSnapshot(a_claim(), signed)
+        assert await repository.read(EntryQuery(DEFAULT_TENANT, a_user().id)) == a_user()
+        bootstrap = await repository.read(BootstrapQuery("external-0001"))
+        assert bootstrap is not None
+        assert bootstrap.config == config
 
 
 def test_a_new_file_and_a_migrated_one_have_the_same_schema(old: Path) -> None:

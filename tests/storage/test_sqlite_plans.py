@@ -9,16 +9,46 @@ from typing import Any
 
 import pytest
 
-from core.model import DEFAULT_TENANT, ChannelId, DeviceId, DeviceState, EventId, EventKind, ProfileId
+from core import queries
+from core.model import DEFAULT_TENANT, ChannelId, DeviceId, DeviceState, EntryKind, EventId, EventKind, ProfileId
 from core.ports import Changes, Entity, Repository
-from core.queries import BootstrapQuery, ChannelPage, ConfigPage, DevicePage, EventPage, LabelledPage, UnknownPage
-from storage import answers, configurations, counted, migration, pages, reading, stored, tables, writing
+from core.queries import (
+    BootstrapQuery,
+    ChannelPage,
+    ConfigPage,
+    DevicePage,
+    DeviceSearch,
+    EnrolQuery,
+    EntryPage,
+    EventPage,
+    LabelledPage,
+    Order,
+    ProfileSearch,
+    Query,
+    UnknownPage,
+)
+from storage import (
+    answers,
+    configurations,
+    counted,
+    directory,
+    enrolment,
+    firmware,
+    migration,
+    pages,
+    reading,
+    searching,
+    stored,
+    tables,
+    writing,
+)
 from storage.statements import MOST, Grouped
-from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile
+from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile, a_signed
 
 TABLES = (
     *("tenant", "profile", "device", "credential", "token", "event"),
     *("channel", "config", "config_document", "config_channel"),
+    *("pending_claim", "entry"),
 )
 
 
@@ -49,7 +79,7 @@ def constants(*modules: ModuleType) -> dict[str, str]:
     return {f"{name}-{place}": text for name, value in found for place, text in enumerate(texts(value))}
 
 
-MODULES = (answers, configurations, counted, stored, tables, writing, pages)
+MODULES = (answers, configurations, counted, directory, enrolment, firmware, stored, tables, writing, pages)
 STATEMENTS = {name: text for name, text in constants(*MODULES).items() if "{" not in text}
 
 
@@ -75,6 +105,12 @@ def require_indexed(steps: list[str]) -> None:
     scanned = [step for step in steps if step.startswith("SCAN") and step.split()[1] in TABLES]
     assert not scanned, steps
     assert not [step for step in steps if "TEMP B-TREE" in step], steps
+
+
+def test_every_query_there_is_has_an_answer() -> None:
+    asked = {kind for kind in vars(queries).values() if isinstance(kind, type) and Query in kind.__mro__[1:]}
+    assert asked == reading.TOGETHER.keys() | reading.EACH.keys()
+    assert not reading.TOGETHER.keys() & reading.EACH.keys()
 
 
 def test_there_are_statements_to_look_at() -> None:
@@ -184,13 +220,127 @@ def test_devices_that_bootstrap_together_are_answered_by_a_fixed_number_of_state
     for some in (numbers[:1], numbers):
         texts: list[str] = []
         connection.set_trace_callback(texts.append)
-        queries = [BootstrapQuery(f"external-{number:04}") for number in some]
-        found = reading.answer_together(connection, queries)
+        asked = [BootstrapQuery(f"external-{number:04}") for number in some]
+        found = reading.answer_together(connection, asked)
         connection.set_trace_callback(None)
         assert [snapshot.config.created_at for snapshot in found] == list(some)
         assert [snapshot.channels for snapshot in found] == [(a_channel(1 + number % 3),) for number in some]
         executed.append(len(texts))
     assert executed == [6, 6]  # with the beginning and the end of the transaction
+
+
+def test_devices_that_enrol_together_are_answered_by_a_fixed_number_of_statements(connection: sqlite3.Connection) -> None:
+    migration.found(connection)
+    numbers = range(1, 65)
+    enrolled = Changes(insert=(a_profile(), *map(a_signed, numbers), *map(a_credential, numbers)))
+    tables.insert(connection, [enrolled])
+    executed: list[int] = []
+    for some in (numbers[:1], numbers):
+        texts: list[str] = []
+        connection.set_trace_callback(texts.append)
+        asked = [EnrolQuery("key-1", f"serial-{number:04}", (f"sensor-{number:04}", "free")) for number in some]
+        found = reading.answer_together(connection, asked)
+        connection.set_trace_callback(None)
+        assert [snapshot.device for snapshot in found] == list(map(a_signed, some))
+        assert [snapshot.names_taken for snapshot in found] == [{f"sensor-{number:04}"} for number in some]
+        executed.append(len(texts))
+    assert executed == [6, 6]  # with the beginning and the end of the transaction
+
+
+def test_devices_that_are_added_together_cost_a_fixed_number_of_statements(connection: sqlite3.Connection) -> None:
+    migration.found(connection)
+    tables.insert(connection, [Changes(insert=(a_profile(),))])
+    executed: list[int] = []
+    for some in (range(1), range(1, 65)):
+        for made, serials in ((a_device, 0), (a_signed, 100)):
+            group = [Changes(insert=(made(serials + n, serial=str(n)), a_credential(serials + n))) for n in some]
+            texts: list[str] = []
+            connection.set_trace_callback(texts.append)
+            assert writing.write(connection, group) == [None] * len(group)
+            connection.set_trace_callback(None)
+            executed.append(len(texts))
+    assert executed == [8, 9, 8, 9]  # a serial that must be unique takes one more
+
+
+ORDERED = {Order.CREATED, Order.NAME, Order.STATE}
+"""Orders that an index has."""
+
+
+def searches() -> Iterator[DeviceSearch]:
+    for order, descending, name, serial, owners, profiles, states in itertools.product(
+        Order,
+        (False, True),
+        (None, "n"),
+        (None, "s"),
+        (None, ("o",), ("", "o")),
+        (None, (ProfileId("p"),), (ProfileId("p"), ProfileId("q"))),
+        (None, (DeviceState.DEFINED, DeviceState.CONNECTED)),
+    ):
+        yield DeviceSearch(
+            tenant=DEFAULT_TENANT,
+            order=order,
+            descending=descending,
+            name=name,
+            serial=serial,
+            owners=owners,
+            profiles=profiles,
+            states=states,
+        )
+
+
+def narrowest(query: DeviceSearch) -> str:
+    """Return the index by which the devices of a search are to be found."""
+    if query.name is not None:
+        return "device_name (tenant=? AND name=?"
+    if query.serial is not None:
+        return "device_serial (tenant=? AND serial=?"
+    if query.owners == ("o",):
+        return "device_owner (tenant=? AND owner=?"
+    return "device_profile (tenant=? AND profile=?" if query.profiles is not None else "device_state (tenant=?"
+
+
+def test_a_search_goes_by_the_index_of_its_narrowest_filter(connection: sqlite3.Connection) -> None:
+    for query in searches():
+        for statement in (searching.devices_total(query), searching.sorted_devices(query, 5)):
+            steps = plan(connection, statement.text)
+            assert not [step for step in steps if step.startswith("SCAN") and step.split()[1] in TABLES], steps
+            searched = [step for step in steps if step.startswith("SEARCH device")]
+            assert all(narrowest(query) in step for step in searched), (query, steps)
+            assert searched or statement.text == counted.DEVICES
+
+
+def test_a_search_sorts_only_where_no_index_has_its_order(connection: sqlite3.Connection) -> None:
+    for query in searches():
+        index = narrowest(query).split()[0]
+        walked = ORDERED if index == "device_state" else {Order.CREATED}
+        if index == "device_profile" and query.profiles != (ProfileId("p"),):
+            walked = set()
+        if index != "device_name" and query.order in walked:  # which is of one device at most
+            many = pages.NARROW + 1
+            require_indexed(plan(connection, searching.sorted_devices(query, many).text))
+    everything = DeviceSearch(tenant=DEFAULT_TENANT)
+    (counting,) = plan(
+        connection, searching.devices_total(DeviceSearch(tenant=DEFAULT_TENANT, profiles=(ProfileId("p"),))).text
+    )
+    assert "COVERING INDEX device_profile" in counting
+    assert searching.devices_total(everything).text == counted.DEVICES
+
+
+def test_pages_of_profiles_and_entries_walk_an_index_in_its_order(connection: sqlite3.Connection) -> None:
+    for name, descending in itertools.product((None, "n"), (False, True)):
+        profiles = ProfileSearch(tenant=DEFAULT_TENANT, name=name, descending=descending)
+        found = searching.filtered_profiles(profiles)
+        require_indexed(plan(connection, searching.profiles_in_order(found, profiles).text))
+        for parents in (None, ("p",), ("p", "q")):
+            entries = EntryPage(
+                tenant=DEFAULT_TENANT, kind=EntryKind.END_USER, parents=parents, name=name, descending=descending
+            )
+            filtered = directory.filtered_entries(entries)
+            steps = plan(connection, directory.entries_in_order(filtered, entries).text)
+            if parents is None or name is not None or len(parents) == 1:
+                require_indexed(steps)
+            index = "name" if name is not None else "parent" if parents is not None else "kind"
+            assert f"entry_{index} (tenant=? AND kind=?" in steps[0], steps
 
 
 def test_a_page_by_prefix_sorts_no_more_than_a_counted_few(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import Conflict, Guard
-from core.model import DEFAULT_TENANT, ChannelId, Device, DeviceId, DeviceState, Event, EventKind, ProfileId, TenantId
+from core.model import (
+    DEFAULT_TENANT,
+    ChannelId,
+    Device,
+    DeviceId,
+    DeviceState,
+    EntryId,
+    EntryKind,
+    Event,
+    EventKind,
+    ProfileId,
+    TenantId,
+)
 from core.ports import Changes, Delete, Entity, Repository
 from core.queries import (
     BootstrapQuery,
@@ -20,14 +32,27 @@ from core.queries import (
     ClaimQuery,
     ConfigPage,
     ConfigQuery,
+    DeviceClaimQuery,
     DevicePage,
     DeviceQuery,
+    DeviceSearch,
+    EnrolQuery,
+    EnrolSnapshot,
+    EntryLoginQuery,
+    EntryPage,
+    EntryQuery,
+    EntrySecretQuery,
     EventPage,
     ExternalKeyQuery,
+    FirmwareCountsQuery,
     LabelledPage,
     LoginQuery,
+    Order,
+    PendingClaimQuery,
     ProfilePage,
     ProfileQuery,
+    ProfileSearch,
+    SignedDevicesQuery,
     TenantPage,
     TenantQuery,
     TokenPage,
@@ -36,6 +61,7 @@ from core.queries import (
 from storage import open_repository
 from tests.storage.entities import (
     a_channel,
+    a_claim,
     a_config,
     a_credential,
     a_device,
@@ -43,6 +69,7 @@ from tests.storage.entities import (
     a_profile,
     a_tenant,
     a_token,
+    an_entry,
     an_event,
 )
 
@@ -71,6 +98,10 @@ class Step(msgspec.Struct, frozen=True):
         if self.kind == "device":
             state = DeviceState.CONNECTED if self.other == 1 else DeviceState.DEFINED
             return a_device(number, tenant=tenant, profile=f"profile-000{self.owner}", name=f"sensor-{self.value}", state=state)
+        if self.kind == "signed":
+            known = {"serial": f"serial-{self.value}", "unique_serial": self.other > 1, "runs": ("", "1", "2")[self.other - 1]}
+            owner, profile = ("", "owner")[number % 2], f"profile-000{self.owner}"
+            return a_device(number, tenant=tenant, profile=profile, name=f"sensor-{number}", owner=owner, **known)
         if self.kind == "credential":
             return a_credential(number, device=f"device-000{self.owner}", lookup=a_lookup(self.value))
         if self.kind == "channel":
@@ -79,6 +110,11 @@ class Step(msgspec.Struct, frozen=True):
             listed = ((), dict.fromkeys((self.owner, self.value)), (2, 1, 3))[self.other - 1]
             external_id, name = f"external-{(number + self.value) % 4}", f"name {self.other}"
             return a_config(number, *listed, tenant=tenant, external_id=external_id, name=name, unique_name=self.value > 1)
+        if self.kind == "claim":
+            return a_claim(number, tenant=tenant, lookup=a_lookup(3000 + self.value), announced=self.other == 1)
+        if self.kind == "entry":
+            login, lookup = ("", "one", "two")[self.value - 1], (None, a_lookup(4001), a_lookup(4002))[self.other - 1]
+            return an_entry(number, tenant=tenant, name=f"name {self.other}", login=login, lookup=lookup)
         return a_token(number, tenant=tenant, name=f"operator {self.value}", lookup=a_lookup(1000 + self.other))
 
 
@@ -101,6 +137,14 @@ CONFIG_PLANS = st.lists(
     st.lists(st.tuples(st.lists(CONFIG_STEPS, min_size=1, max_size=2), SMALL), min_size=1, max_size=2), min_size=1, max_size=12
 )
 
+# And what becomes of devices that sign and are claimed, with the users who claim them.
+LATER_VERBS = st.sampled_from(["put"] * 6 + ["insert", "delete"])
+LATER_KINDS = st.sampled_from(["signed"] * 5 + ["device"] + ["claim"] * 4 + ["entry"] * 3 + ["profile"])
+LATER_STEPS = st.builds(Step, LATER_VERBS, LATER_KINDS, SMALL, NEARLY_ALWAYS_HERE, st.just(1) | SMALL, SMALL, SMALL, RARELY)
+LATER_PLANS = st.lists(
+    st.lists(st.tuples(st.lists(LATER_STEPS, min_size=1, max_size=2), SMALL), min_size=1, max_size=3), min_size=1, max_size=10
+)
+
 
 async def stored(repository: Repository, entity: Entity) -> Entity | None:
     """Return what is stored under an entity's id."""
@@ -117,6 +161,10 @@ async def stored(repository: Repository, entity: Entity) -> Entity | None:
 async def _in_tenant(repository: Repository, kind: str, tenant: TenantId, wanted: str) -> Entity | None:
     if kind == "Profile":
         return await repository.read(ProfileQuery(tenant, wanted))
+    if kind == "DirectoryEntry":
+        return await repository.read(EntryQuery(tenant, EntryId(wanted)))
+    if kind == "PendingClaim":
+        return await repository.read(DeviceClaimQuery(tenant, DeviceId(wanted)))
     if kind == "Channel":
         return (await repository.read(ChannelsQuery(tenant, (ChannelId(wanted),))))[0]
     if kind == "BootstrapConfig":
@@ -182,9 +230,20 @@ async def everything(repository: Repository) -> list[Any]:
     rows += [(claim.profile, claim.device, claim.credentials, claim.lookup_taken) for claim in claims]
     rows += await asyncio.gather(*(repository.read(BootstrapQuery(f"external-{number}")) for number in range(4)))
     rows += await asyncio.gather(*(repository.read(ExternalKeyQuery(f"external-{number}")) for number in range(4)))
+    rows += await asyncio.gather(*(repository.read(PendingClaimQuery(a_lookup(3000 + number))) for number in range(4)))
+    rows += await asyncio.gather(*(repository.read(SignedDevicesQuery(f"serial-{number}")) for number in range(1, 3)))
+    rows += await asyncio.gather(*(repository.read(EntrySecretQuery(a_lookup(4000 + number))) for number in range(3)))
+    rows += [(found.device, found.credentials, found.names_taken) for found in await enrolments(repository)]
     rows += [msgspec.structs.replace(tenant, created_at=0) for tenant in await repository.read(TenantPage())]
     rows.append(await repository.read(LoginQuery(tuple(a_lookup(number) for number in range(1, 4)))))
     return rows
+
+
+async def enrolments(repository: Repository) -> list[EnrolSnapshot]:
+    """Return what there is to be known of devices that sign."""
+    names = ("sensor-1", "sensor-2", "sensor-3")
+    queries = [EnrolQuery(f"key-{key}", f"serial-{number}", names) for key in range(1, 4) for number in range(1, 3)]
+    return await asyncio.gather(*map(repository.read, queries))
 
 
 _PAGES: tuple[Callable[[TenantId], Any], ...] = (
@@ -201,6 +260,14 @@ _PAGES: tuple[Callable[[TenantId], Any], ...] = (
     lambda tenant: ConfigPage(tenant, client_key=a_lookup(2001)),
     lambda tenant: ChannelsQuery(tenant, (ChannelId("channel-0002"), ChannelId("channel-0001"))),
     lambda tenant: LabelledPage(tenant, "R-3"),
+    lambda tenant: DeviceClaimQuery(tenant, DeviceId("device-0002")),
+    lambda tenant: EntryLoginQuery(tenant, "two"),
+    lambda tenant: EntryPage(tenant=tenant, kind=EntryKind.END_USER, descending=True),
+    lambda tenant: ProfileSearch(tenant=tenant, descending=True),
+    lambda tenant: DeviceSearch(tenant=tenant, order=Order.SERIAL, owners=("",)),
+    lambda tenant: DeviceSearch(tenant=tenant, order=Order.STATE, descending=True, serial="serial-1"),
+    lambda tenant: DeviceSearch(tenant=tenant, order=Order.LABEL, runs="1"),
+    FirmwareCountsQuery,
     lambda tenant: DevicePage(tenant, name="sensor-2"),
     lambda tenant: DevicePage(tenant, profile=ProfileId("profile-0001")),
     lambda tenant: DevicePage(tenant, state=DeviceState.CONNECTED),
@@ -242,5 +309,13 @@ def test_stores_agree(plan: Plan) -> None:
 def test_stores_agree_about_configurations(plan: Plan) -> None:
     devices = (a_device(2, name="sensor-2"), a_device(3, name="sensor-3"))
     present: tuple[Entity, ...] = (*devices, *map(a_channel, (1, 2, 3)), a_config(1, 3, 1, external_id="external-3"))
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(compare(plan, directory, *present))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(LATER_PLANS)
+def test_stores_agree_about_devices_that_sign_and_are_claimed(plan: Plan) -> None:
+    present = (a_device(2, name="sensor-2"), a_device(3, name="sensor-3"), a_claim(1), an_entry(1, login="one"))
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(compare(plan, directory, *present))

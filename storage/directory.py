@@ -1,0 +1,114 @@
+"""Pending claims and entries of the directory, read through an SQLite connection on the connection's thread."""
+
+# ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
+
+import sqlite3
+from collections.abc import Sequence
+
+from core.model import DirectoryEntry, PendingClaim
+from core.queries import (
+    Counted,
+    DeviceClaimQuery,
+    EntryLoginQuery,
+    EntryPage,
+    EntryQuery,
+    EntrySecretQuery,
+    PendingClaimQuery,
+    PendingClaimSnapshot,
+)
+from storage import directory_rows, rows
+from storage.bounds import page_size, page_start
+from storage.counted import Filtered
+from storage.pages import Statement
+from storage.statements import Grouped
+
+# CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
+CLAIMS_BY_LOOKUP = Grouped(
+    f"""WITH asked (lookup) AS (VALUES {{rows}}) SELECT {directory_rows.CLAIM}, {rows.DEVICE} FROM asked
+    CROSS JOIN pending_claim ON pending_claim.lookup = asked.lookup CROSS JOIN device ON device.id = pending_claim.id""",
+    width=1,
+)
+CLAIMS_BY_DEVICE = Grouped(
+    f"""WITH asked (device, tenant) AS (VALUES {{rows}}) SELECT {directory_rows.CLAIM} FROM asked
+    CROSS JOIN pending_claim ON pending_claim.id = asked.device AND pending_claim.tenant = asked.tenant""",
+    width=2,
+)
+ENTRIES_BY_LOOKUP = Grouped(
+    f"""WITH asked (lookup) AS (VALUES {{rows}}) SELECT {directory_rows.ENTRY} FROM asked
+    CROSS JOIN entry ON entry.lookup = asked.lookup""",
+    width=1,
+)
+ENTRY = f"SELECT {directory_rows.ENTRY} FROM entry WHERE id = ? AND tenant = ?"
+ENTRY_BY_LOGIN = f"SELECT {directory_rows.ENTRY} FROM entry WHERE tenant = ? AND login = ? AND login <> ''"
+
+_CLAIM_COLUMNS = directory_rows.CLAIM.count(",") + 1
+
+
+def pending_claims(connection: sqlite3.Connection, queries: Sequence[PendingClaimQuery]) -> list[PendingClaimSnapshot | None]:
+    """Answer for the pending claims of lookups, all from the same moment."""
+    asked = {query.lookup for query in queries}
+    found = {
+        row[2]: PendingClaimSnapshot(claim=directory_rows.claim(row), device=rows.device(row[_CLAIM_COLUMNS:]))
+        for row in CLAIMS_BY_LOOKUP.run(connection, [(lookup,) for lookup in asked])
+    }
+    return [found.get(query.lookup) for query in queries]
+
+
+def device_claims(connection: sqlite3.Connection, queries: Sequence[DeviceClaimQuery]) -> list[PendingClaim | None]:
+    """Answer for the pending claims of devices, all from the same moment."""
+    asked = {(query.device, query.tenant) for query in queries}
+    claims = map(directory_rows.claim, CLAIMS_BY_DEVICE.run(connection, list(asked)))
+    found = {(claim.id, claim.tenant): claim for claim in claims}
+    return [found.get((query.device, query.tenant)) for query in queries]
+
+
+def entry_secrets(connection: sqlite3.Connection, queries: Sequence[EntrySecretQuery]) -> list[DirectoryEntry | None]:
+    """Answer for the users of secrets, all from the same moment."""
+    asked = {query.lookup for query in queries}
+    entries = map(directory_rows.entry, ENTRIES_BY_LOOKUP.run(connection, [(lookup,) for lookup in asked]))
+    found = {entry.lookup: entry for entry in entries}
+    return [found.get(query.lookup) for query in queries]
+
+
+def entry(connection: sqlite3.Connection, query: EntryQuery) -> DirectoryEntry | None:
+    """Answer for one entry."""
+    row = connection.execute(ENTRY, (query.id, query.tenant)).fetchone()
+    return None if row is None else directory_rows.entry(row)
+
+
+def entry_login(connection: sqlite3.Connection, query: EntryLoginQuery) -> DirectoryEntry | None:
+    """Answer for the user who logs in with something."""
+    row = connection.execute(ENTRY_BY_LOGIN, (query.tenant, query.login)).fetchone()
+    return None if row is None else directory_rows.entry(row)
+
+
+def entries(connection: sqlite3.Connection, query: EntryPage) -> Counted[DirectoryEntry]:
+    """Answer a page of entries."""
+    filtered = filtered_entries(query)
+    ((total,),) = connection.execute(f"SELECT count(*) FROM {filtered.text}", filtered.parameters).fetchall()
+    found = connection.execute(*entries_in_order(filtered, query)).fetchall()
+    return Counted(items=tuple(map(directory_rows.entry, found)), total=total)
+
+
+def filtered_entries(query: EntryPage) -> Filtered:
+    """Return the entries of a page, by the index of the narrowest filter; what was made from a template has none."""
+    index, conditions, parameters = "entry_kind", ["tenant = ?", "kind = ?"], [query.tenant, query.kind.value]
+    if query.parents is not None:
+        index = "entry_parent"
+        conditions.append(f"parent IN ({', '.join('?' * len(query.parents))})")
+        parameters += query.parents
+    if query.name is not None:
+        index = "entry_name"
+        conditions.append("name = ?")
+        parameters.append(query.name)
+    if query.template is not None:
+        conditions.append("template = ?")
+        parameters.append(query.template)
+    return Filtered(f"entry INDEXED BY {index} WHERE {' AND '.join(conditions)}", tuple(parameters))
+
+
+def entries_in_order(filtered: Filtered, query: EntryPage) -> Statement:
+    """Return the statement for one page; among several parents it sorts."""
+    order = "id DESC" if query.descending else "id"
+    text = f"SELECT {directory_rows.ENTRY} FROM {filtered.text} ORDER BY {order} LIMIT ? OFFSET ?"
+    return Statement(text, (*filtered.parameters, page_size(query.limit), page_start(query.offset)))
