@@ -4,15 +4,17 @@ import msgspec
 
 from core import lifecycle
 from core.audit import Audit
-from core.configuration import Seals, is_let_in
-from core.credentials import basic_id, secret_id
+from core.configuration import is_let_in
 from core.errors import Conflict, Reason, Refusal
 from core.issuer import Issuer
 from core.limits import Buckets, require
-from core.messages import Context, Identity, Login, MqttLogin, TokenLogin
-from core.model import CredentialKind, Device, DeviceState, EventKind
+from core.logins import Found, Logins, UserLogin, secret_proof, unknown
+from core.messages import Context, Identity, Login, Standing
+from core.model import CredentialId, Device, DeviceId, DeviceState, EntryId, EventKind, Strategy
 from core.ports import Changes, Repository
-from core.queries import ConfigQuery, DeviceQuery, ExternalKeyQuery, KeySnapshot, LoginQuery, LoginSnapshot
+from core.queries import ConfigQuery, DeviceQuery, EntryQuery, KeySnapshot, LoginSnapshot
+
+_COUNTED = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.MALFORMED})
 
 
 class Authenticate(msgspec.Struct, frozen=True):
@@ -26,88 +28,73 @@ class Authenticate(msgspec.Struct, frozen=True):
     async def __call__(self, login: Login, context: Context) -> Identity:
         """Return whose credential this is, after marking the device's first login.
 
-        Raises `Refusal` UNAUTHENTICATED, recorded as an event; TOO_MANY after too many refused logins from one source.
+        Raises `Refusal`, recorded as an event: UNAUTHENTICATED (as `WrongSecret` where it may be told that only the secret is
+        wrong), MALFORMED and FORBIDDEN for logins that no device here makes, TOO_MANY after too many from one source.
         """
-        found: LoginSnapshot | KeySnapshot | None = None
+        found: Found | None = None
         try:
-            require(self.failures.wait(context.stranger, self.issuer.clock.monotonic()), "limit.login")
-            found = await self._find(login)
-            self._require_usable(found.device)
+            self._require_patience(context)
+            found = await self._logins.find(login)
+            self._require_patience(context)  # again: guesses made side by side get no further than one by one
+            if not isinstance(found, UserLogin):
+                self._require_usable(found.device)
         except Refusal as refusal:
-            if refusal.reason is Reason.UNAUTHENTICATED:
+            if refusal.reason in _COUNTED:
                 self.failures.take(context.stranger, self.issuer.clock.monotonic())
-            await self.audit.refused(
-                EventKind.LOGIN_REFUSED,
-                context,
-                refusal,
-                device=found.device if found else None,
-            )
+            device = found.device if found and not isinstance(found, UserLogin) else None
+            await self.audit.refused(EventKind.LOGIN_REFUSED, context, refusal, device=device)
             raise
+        return await self._identity(found, context)
+
+    async def holds(self, identity: Identity) -> Standing:
+        """Tell whether what a connection proved once is true still, and until when. Raises `Refusal` UNAVAILABLE."""
+        if identity.user:
+            return Standing(await self._user_holds(identity))
+        found = await self.repository.read(DeviceQuery(identity.tenant, identity.device))
+        if found is None or not is_let_in(found.device):
+            return Standing(False)
+        if identity.credential is None:
+            return Standing(await self.repository.read(ConfigQuery(identity.tenant, identity.device)) is not None)
+        for credential in found.credentials:
+            if credential.id == identity.credential:
+                return Standing(self._logins.is_valid(credential), credential.expires_at)
+        return Standing(False)
+
+    def _require_patience(self, context: Context) -> None:
+        require(self.failures.wait(context.stranger, self.issuer.clock.monotonic()), "limit.login")
+
+    @property
+    def _logins(self) -> Logins:
+        return Logins(self.repository, self.issuer)
+
+    async def _user_holds(self, identity: Identity) -> bool:
+        entry = await self.repository.read(EntryQuery(identity.tenant, EntryId(identity.device)))
+        if entry is None:
+            return False
+        secret = secret_proof(entry.lookup) if entry.lookup is not None else ""
+        return identity.credential in (secret, self._logins.password_mark(entry))
+
+    async def _identity(self, found: Found, context: Context) -> Identity:
+        if isinstance(found, UserLogin):
+            entry = found.entry
+            shown = entry.login or entry.name
+            return Identity(entry.tenant, DeviceId(entry.id), shown, CredentialId(found.proof), user=True)
         device = found.device
         if isinstance(found, KeySnapshot):
             return Identity(device.tenant, device.id, device.name, None)
         await self._connected(found, context)
         return Identity(device.tenant, device.id, device.name, found.credential.id)
 
-    async def holds(self, identity: Identity) -> bool:
-        """Tell whether what a connection proved once is true still. Raises `Refusal` UNAVAILABLE."""
-        found = await self.repository.read(DeviceQuery(identity.tenant, identity.device))
-        if found is None or not is_let_in(found.device):
-            return False
-        if identity.credential is None:
-            return await self.repository.read(ConfigQuery(identity.tenant, identity.device)) is not None
-        return any(credential.id == identity.credential for credential in found.credentials)
-
-    async def _find(self, login: Login) -> LoginSnapshot | KeySnapshot:
-        if isinstance(login, TokenLogin):
-            (found,) = await self.repository.read(LoginQuery((self.issuer.lookup_id(login.token.reveal()),)))
-            if found is None or found.credential.kind is not CredentialKind.ACCESS_TOKEN:
-                raise _unknown("login.token")
-            return found
-        return await self._find_mqtt(login)
-
-    async def _find_mqtt(self, login: MqttLogin) -> LoginSnapshot | KeySnapshot:
-        """Look for the device id and its secret, for client id and user name together, and for the user name alone.
-
-        The last two in ThingsBoard's order; then for an external id and its key.
-        """
-        ids = [secret_id(login.password.reveal()), basic_id(login.client_id, login.username)]
-        if login.client_id and login.username:
-            ids.append(login.username)
-        by_secret, *candidates = await self.repository.read(LoginQuery(tuple(map(self.issuer.lookup_id, ids))))
-        if by_secret is not None and by_secret.device.id == login.username:
-            return by_secret
-        for place, found in enumerate(candidates):
-            kinds = (CredentialKind.MQTT_BASIC,) if _is_joint(login, place) else _BY_NAME
-            if found is not None and found.credential.kind in kinds:
-                if await self.issuer.matches(found.credential, login):
-                    return found
-                raise _unknown("login.password")
-        config = await self._find_config(login)
-        if config is not None:
-            return config
-        await self.issuer.match_nothing(login)
-        raise _unknown("login.user")
-
-    async def _find_config(self, login: MqttLogin) -> KeySnapshot | None:
-        """Return the configuration whose external id and key are user name and password."""
-        if not login.username or not login.password.reveal():
-            return None
-        found = await self.repository.read(ExternalKeyQuery(login.username))
-        vault = self.issuer.vault
-        expected = Seals(vault).external_key(found.device.id, found.external_key) if found else vault.open_decoy()
-        return found if expected == login.password else None
-
     def _require_usable(self, device: Device) -> None:
         if not device.enabled:
-            raise _unknown("device.disabled")
+            raise unknown("device.disabled")
         if device.state is DeviceState.DISCARDED:
-            raise _unknown("device.discarded")
+            raise unknown("device.discarded")
 
     async def _connected(self, found: LoginSnapshot, context: Context) -> None:
-        if found.device.state is not DeviceState.PROVISIONED:
+        device = _at_first_login(found, self.issuer.clock.now())
+        if device is None:
             return
-        device = lifecycle.advance(found.device, DeviceState.CONNECTED, self.issuer.clock.now())
         event = self.audit.device_event(EventKind.DEVICE_CONNECTED, context, device)
         try:
             await self.repository.commit(Changes(replace=(device,), events=(event,)))
@@ -115,13 +102,15 @@ class Authenticate(msgspec.Struct, frozen=True):
             return  # the same device logged in elsewhere at this moment, or an operator changed it: nothing is lost
 
 
-_BY_NAME = (CredentialKind.ACCESS_TOKEN, CredentialKind.MQTT_BASIC)
+def _at_first_login(found: LoginSnapshot, now: int) -> Device | None:
+    """Return the device as its first login leaves it; None: it has been here before.
 
-
-def _is_joint(login: MqttLogin, place: int) -> bool:
-    """Tell whether a candidate was found by more than a user name, where a token cannot stand."""
-    return place == 0 and bool(login.client_id)
-
-
-def _unknown(check: str) -> Refusal:
-    return Refusal(Reason.UNAUTHENTICATED, "the credentials are not known", check=check)
+    A defined device of a pre-provisioned profile stays that: it has still to fetch what it was given.
+    """
+    device = found.device
+    if device.state is DeviceState.ASSOCIATED and device.connected_at is None:
+        return msgspec.structs.replace(lifecycle.renew(device, now), connected_at=now)
+    fetches = device.state is DeviceState.DEFINED and found.profile.strategy is Strategy.PRE_PROVISIONED
+    if fetches or device.state not in (DeviceState.DEFINED, DeviceState.PROVISIONED):
+        return None
+    return lifecycle.advance(device, DeviceState.CONNECTED, now)

@@ -85,8 +85,9 @@ def client_key_lookup(key: Secret, vault: Vault) -> Lookup:
 
 def client_secret(credentials: tuple[Credential, ...], issuer: Issuer) -> Secret | None:
     """Return the newest client secret among the credentials of a device, None where it has none. Raises `SealBroken`."""
+    now = issuer.clock.now()
     for credential in reversed(credentials):
-        if credential.kind is CredentialKind.CLIENT_SECRET:
+        if credential.kind is CredentialKind.CLIENT_SECRET and not credential.is_over(now):
             value = issuer.reveal(credential)
             return value.secret if isinstance(value, ClientSecret) else None
     return None

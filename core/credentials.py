@@ -6,10 +6,11 @@ from typing import assert_never
 import msgspec
 
 from core.errors import Reason, Refusal
-from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic
+from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Triple
 from core.model import CredentialKind, Secret
 
 _BASIC = msgspec.json.Decoder(tuple[str, str, str])
+_TRIPLE = msgspec.json.Decoder(tuple[str, str, str])
 _CONTROL = frozenset(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 
 KIND: dict[type, CredentialKind] = {
@@ -18,6 +19,7 @@ KIND: dict[type, CredentialKind] = {
     Certificate: CredentialKind.X509_CERTIFICATE,
     Lwm2m: CredentialKind.LWM2M,
     ClientSecret: CredentialKind.CLIENT_SECRET,
+    Triple: CredentialKind.DEVICE_SECRET,
 }
 
 
@@ -38,6 +40,8 @@ def credential_id(value: CredentialValue) -> str:
             return endpoint
         case ClientSecret(secret=secret):
             return secret_id(secret.reveal())
+        case Triple(product_key=product_key, device_key=device_key):
+            return triple_id(product_key, device_key)
         case _:
             assert_never(value)
 
@@ -45,6 +49,11 @@ def credential_id(value: CredentialValue) -> str:
 def secret_id(secret: str) -> str:
     """Return the id of a client secret; no other credential's id holds a control character, so none is taken for another."""
     return f"client secret\0{secret}"
+
+
+def triple_id(product_key: str, device_key: str) -> str:
+    """Return the id of a triple, which its secret is no part of; apart from all others as `secret_id` is."""
+    return f"triple\0{device_key}&{product_key}"
 
 
 def basic_id(client_id: str, username: str) -> str:
@@ -74,6 +83,8 @@ def require_valid(value: CredentialValue) -> None:
             _require_text(endpoint, "endpoint")
         case ClientSecret(secret=secret):
             _require_text(secret.reveal(), "client secret")
+        case Triple():
+            _require_triple(value)
         case _:
             assert_never(value)
 
@@ -91,6 +102,8 @@ def seal_text(value: CredentialValue) -> Secret:
             return Secret(endpoint)
         case ClientSecret(secret=secret):
             return secret
+        case Triple(product_key=product_key, device_key=device_key, secret=secret):
+            return Secret(msgspec.json.encode((product_key, device_key, secret.reveal())).decode())
         case _:
             assert_never(value)
 
@@ -109,6 +122,9 @@ def from_seal_text(kind: CredentialKind, text: Secret) -> CredentialValue:
             return Lwm2m(text.reveal())
         case CredentialKind.CLIENT_SECRET:
             return ClientSecret(text)
+        case CredentialKind.DEVICE_SECRET:
+            product_key, device_key, device_secret = _TRIPLE.decode(text.reveal())
+            return Triple(product_key, device_key, Secret(device_secret))
         case _:
             assert_never(kind)
 
@@ -126,6 +142,13 @@ def _require_basic(value: MqttBasic) -> None:
         )
     if any(map(has_control_characters, (value.client_id, value.username, password))):
         raise Refusal(Reason.FORBIDDEN, "MQTT credentials hold a control character", check="credential.characters")
+
+
+def _require_triple(value: Triple) -> None:
+    """Check a triple: its parts stand in user names, topics and digests, where anything but letters and digits separates."""
+    parts = (value.product_key, value.device_key, value.secret.reveal())
+    if not all(part.isascii() and part.isalnum() for part in parts):
+        raise Refusal(Reason.FORBIDDEN, "a triple consists of letters and digits", check="credential.triple")
 
 
 def _require_text(text: str, what: str) -> None:

@@ -1,5 +1,6 @@
 """Issues credentials and tells whether what is presented matches one."""
 
+import base64
 import hmac
 
 import msgspec
@@ -7,11 +8,14 @@ import msgspec
 from core import credentials
 from core.crypto.tokens import new_id, random_text, random_uuid
 from core.crypto.vault import Vault
-from core.messages import AccessToken, ClientSecret, CredentialValue, MqttBasic, MqttLogin
+from core.messages import AccessToken, ClientSecret, CredentialValue, MqttBasic, MqttLogin, Triple
 from core.model import Credential, CredentialId, DeviceId, Lookup, Secret
 from core.ports import Clock, Entropy, KeyMaker
 
 TOKEN_CHARACTERS = 20
+DEVICE_KEY_CHARACTERS = 10
+DEVICE_SECRET_CHARACTERS = 32
+SECRET_BYTES = 32
 _PURPOSE = "credential"
 _SALT_BYTES = 16
 _CLIENT_ID, _USERNAME, _PASSWORD = 1, 2, 4
@@ -33,6 +37,15 @@ class Issuer(msgspec.Struct, frozen=True):
         """Draw a client secret: a UUID of version 4 (RFC 9562, section 5.4; 122 bits), as Mainflux makes them."""
         return ClientSecret(Secret(random_uuid(self.entropy)))
 
+    def new_shown_secret(self) -> ClientSecret:
+        """Draw a client secret of 32 bytes in base64 (RFC 4648, section 4): 44 characters, as Xively makes them."""
+        return ClientSecret(Secret(base64.b64encode(self.entropy.draw(SECRET_BYTES)).decode("ascii")))
+
+    def new_triple(self, product_key: str) -> Triple:
+        """Draw device key (60 bits) and device secret (190 bits) for a product key, as EnOS has them."""
+        key = random_text(DEVICE_KEY_CHARACTERS, self.entropy)
+        return Triple(product_key, key, Secret(random_text(DEVICE_SECRET_CHARACTERS, self.entropy)))
+
     def lookup(self, value: CredentialValue) -> Lookup:
         """Return where the credential of this value is found."""
         return self.lookup_id(credentials.credential_id(value))
@@ -41,7 +54,7 @@ class Issuer(msgspec.Struct, frozen=True):
         """Return where the credential of this id is found."""
         return self.vault.lookup(_PURPOSE, credential_id)
 
-    async def issue(self, value: CredentialValue, device: DeviceId, *, keep: bool) -> Credential:
+    async def issue(self, value: CredentialValue, device: DeviceId, *, keep: bool, expires_at: int | None = None) -> Credential:
         """Make a device's credential; with `keep` its value is sealed so that it can be revealed.
 
         Raises `Refusal` UNAVAILABLE when too many passwords are being stretched.
@@ -55,6 +68,7 @@ class Issuer(msgspec.Struct, frozen=True):
             lookup=self.lookup(value),
             verifier=await self._verifier(value) if isinstance(value, MqttBasic) else b"",
             sealed=self.vault.seal(credentials.seal_text(value), _row(identity)) if keep else None,
+            expires_at=expires_at,
             created_at=now,
         )
 
@@ -82,6 +96,16 @@ class Issuer(msgspec.Struct, frozen=True):
         if login.password.reveal():
             await self.keys.stretch(login.password.reveal().encode("utf-8", "surrogatepass"), bytes(_SALT_BYTES))
 
+    async def password_verifier(self, password: Secret) -> bytes:
+        """Return what a person's password is compared with: a salt and its scrypt. Raises `Refusal` UNAVAILABLE."""
+        salt = self.entropy.draw(_SALT_BYTES)
+        return salt + await self.keys.stretch(_password(password), salt)
+
+    async def password_matches(self, verifier: bytes, password: Secret) -> bool:
+        """Tell whether a password is the one of a verifier; an empty verifier matches none, in the same time."""
+        salt = verifier[:_SALT_BYTES] or bytes(_SALT_BYTES)
+        return hmac.compare_digest(verifier[_SALT_BYTES:], await self.keys.stretch(_password(password), salt))
+
     async def _verifier(self, value: MqttBasic) -> bytes:
         parts = (
             (_CLIENT_ID if value.client_id else 0)
@@ -93,6 +117,10 @@ class Issuer(msgspec.Struct, frozen=True):
             return bytes([parts]) + self.vault.digest("verifier", content)
         salt = self.entropy.draw(_SALT_BYTES)
         return bytes([parts]) + salt + await self.keys.stretch(content, salt)
+
+
+def _password(password: Secret) -> bytes:
+    return password.reveal().encode("utf-8", "surrogatepass")
 
 
 def _row(identity: CredentialId) -> bytes:

@@ -6,7 +6,7 @@ import msgspec
 
 from core.crypto.cfb import Envelope
 from core.limits import source_of
-from core.model import BootstrapConfig, Channel, CredentialId, Device, DeviceId, Profile, Secret, TenantId
+from core.model import BootstrapConfig, Channel, CredentialId, Device, DeviceId, Firmware, Profile, ProfileId, Secret, TenantId
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -59,7 +59,15 @@ class ClientSecret(msgspec.Struct, frozen=True):
     secret: Secret
 
 
-CredentialValue = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret
+class Triple(msgspec.Struct, frozen=True):
+    """Product key, device key and device secret (EnOS): the secret itself never travels again, logins are signed with it."""
+
+    product_key: str
+    device_key: str
+    secret: Secret
+
+
+CredentialValue = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret | Triple
 
 
 class SharedSecret(msgspec.Struct, frozen=True):
@@ -104,19 +112,51 @@ class MqttLogin(msgspec.Struct, frozen=True):
     password: Secret = Secret("")
 
 
-Login = TokenLogin | MqttLogin
+class TripleLogin(msgspec.Struct, frozen=True):
+    """A device proves its triple by a digest over it and `lifetime`, the milliseconds its session is to last, as sent."""
+
+    product_key: str
+    device_key: str
+    lifetime: str
+    digest: str
+
+
+Login = TokenLogin | MqttLogin | TripleLogin
 
 
 class Identity(msgspec.Struct, frozen=True):
     """A device that proved itself, and with which credential.
 
     `credential` is None where it was the external key of its configuration, which is good for fetching that and nothing else.
+    A `user` is no device but the entry of the directory whose id and name stand in its place.
     """
 
     tenant: TenantId
     device: DeviceId
     device_name: str
     credential: CredentialId | None
+    user: bool = False
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Whether what a connection proved is true still, and until when at most, in milliseconds since the Unix epoch."""
+
+    holds: bool
+    until: int | None = None
+
+
+class OpenSession(msgspec.Struct, frozen=True):
+    """A device asks for a token that stands for its login for a while."""
+
+    login: TripleLogin
+
+
+class SessionOpened(msgspec.Struct, frozen=True):
+    """The token, good as a `TokenLogin` for `lifetime` milliseconds or until the credential behind it is gone."""
+
+    identity: Identity
+    token: Secret
+    lifetime: int
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -194,3 +234,138 @@ class Bootstrapped(msgspec.Struct, frozen=True, kw_only=True):
     def parts(self) -> tuple[str, ...]:
         """Return the ids of what is in here and may change: the device's, then those of the channels."""
         return self.device.id, *(channel.id for channel in self.channels)
+
+
+class SignedSerial(msgspec.Struct, frozen=True):
+    """A device's serial and its proof: `digest` is over serial, `timestamp` (milliseconds, as its digits) and a secret."""
+
+    serial: str
+    timestamp: str
+    digest: str
+
+
+class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that signs with its group's secret asks for its identity.
+
+    `label` is what it is to be called, `metadata` is kept with it; both count at its first registration alone.
+    """
+
+    group: str
+    proof: SignedSerial
+    label: str = ""
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class BranchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway asks for beside itself: a device of its own by number, or one that signed for itself."""
+
+    branch: int | None = None
+    proof: SignedSerial | None = None
+    named_by_gateway: bool = True
+
+
+class ConnectRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered device asks for its credentials again, or a gateway for those of a device behind it."""
+
+    proof: SignedSerial
+    sub: BranchRequest | None = None
+
+
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
+    """A device has its triple; where to go with it stands in the profile."""
+
+    device: Device
+    profile: Profile
+    triple: Triple
+
+
+class ClaimNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """One device may be claimed with this secret, which may be empty, for a while.
+
+    `device_name` None: the sender itself; otherwise one of the devices behind this gateway. `duration_ms` None, zero or less:
+    the registry's own.
+    """
+
+    device_name: str | None = None
+    secret: Secret = Secret("")
+    duration_ms: int | None = None
+
+
+class AnnounceClaims(msgspec.Struct, frozen=True):
+    """A device, or a gateway for devices behind it, announces that they may be claimed."""
+
+    who: Login | Identity
+    notices: tuple[ClaimNotice, ...]
+
+
+class ClaimsAnnounced(msgspec.Struct, frozen=True):
+    """The announcement was received; whether it counts is not for the device to know."""
+
+    identity: Identity
+
+
+class AskFirmware(msgspec.Struct, frozen=True, kw_only=True):
+    """A device asks which firmware it should run.
+
+    `running` is the version it runs, empty where it does not say; `held` are the entity tags of what it has been told.
+    """
+
+    who: Login | Identity
+    running: str = ""
+    held: tuple[str, ...] = ()
+
+
+class FirmwareAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the device should run, None where there is nothing or it has it; `etag` as in `Bootstrapped`."""
+
+    identity: Identity
+    profile: ProfileId
+    firmware: Firmware | None
+    etag: str
+    unchanged: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the ids of what decides about this: the device's, which is its configuration's too, and its profile's."""
+        return self.identity.device, self.profile
+
+
+class ReportFirmware(msgspec.Struct, frozen=True):
+    """A device tells which version it runs."""
+
+    who: Login | Identity
+    version: str
+
+
+class FirmwareReported(msgspec.Struct, frozen=True):
+    """The version is known."""
+
+    identity: Identity
+    version: str
+
+
+class AskFields(msgspec.Struct, frozen=True):
+    """A device asks what the registry says of it: what it is called and what is kept with it."""
+
+    who: Login | Identity
+
+
+class SetFields(msgspec.Struct, frozen=True):
+    """A device sets some of its fields; those it does not name stay. None takes one away.
+
+    `label` None: it stays what it is. `always` are the names of fields that every device has; any other has to be a field of
+    its template.
+    """
+
+    who: Login | Identity
+    label: str | None = None
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
+    always: frozenset[str] = frozenset()
+
+
+class FieldsAnswer(msgspec.Struct, frozen=True):
+    """The device as it is now; `etag` changes with its label and fields."""
+
+    identity: Identity
+    device: Device
+    etag: str

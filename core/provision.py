@@ -6,13 +6,13 @@ import msgspec
 
 from core import attestation, lifecycle, strategy
 from core.audit import Audit
-from core.credentials import require_valid
+from core.credentials import KIND, require_valid
 from core.crypto.tokens import new_id, random_text
 from core.errors import Conflict, Reason, Refusal, registry_busy
 from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.messages import Context, CredentialValue, Provisioned, ProvisionRequest
-from core.model import Credential, Device, DeviceId, DeviceState, Event, EventKind, Profile, Strategy
+from core.model import Credential, CredentialKind, Device, DeviceId, DeviceState, Event, EventKind, Profile, Strategy
 from core.ports import Changes, Delete, Repository
 from core.queries import ClaimQuery, ClaimSnapshot
 from core.strategy import Activate, Create, Repeat, Rotate
@@ -71,7 +71,7 @@ class Provision(msgspec.Struct, frozen=True):
     async def _attempt(
         self, request: ProvisionRequest, query: ClaimQuery, known: ClaimSnapshot, context: Context
     ) -> Provisioned:
-        profile = attestation.verify(known.profile, request.evidence, self.issuer.vault)
+        profile = attestation.verify(known.profile, request.evidence, self.issuer.vault, self.issuer.clock.now())
         taken = known.lookup_taken and all(credential.lookup != query.lookup for credential in known.credentials)
         decision = strategy.decide(query.device_name, taken, profile, known)
         match decision:
@@ -115,12 +115,19 @@ class Provision(msgspec.Struct, frozen=True):
         return changes, Provisioned(device=renewed, profile=profile, credential=value)
 
     async def _issue(self, own: CredentialValue | None, device: Device, profile: Profile) -> tuple[CredentialValue, Credential]:
-        value = own or self.issuer.new_token()
+        value = own or self._drawn(profile)
         require_valid(value)
+        _require_kind(KIND[type(value)], profile)
         return value, await self.issuer.issue(value, device.id, keep=strategy.keeps_credentials(profile))
 
+    def _drawn(self, profile: Profile) -> CredentialValue:
+        """Draw what a device of this profile has that brings nothing of its own: an access token where it may be anything."""
+        return self.issuer.new_secret() if profile.credential_kind is CredentialKind.CLIENT_SECRET else self.issuer.new_token()
+
     def _repeat(self, device: Device, profile: Profile, credentials: tuple[Credential, ...]) -> Provisioned:
-        value = self.issuer.reveal(credentials[-1])
+        now = self.issuer.clock.now()
+        valid = [credential for credential in credentials if not credential.is_over(now)]
+        value = self.issuer.reveal(valid[-1]) if valid else None
         if value is None:
             raise Refusal(Reason.CONFLICT, "the device's credential was given once and not kept", check="credential.not_kept")
         return Provisioned(device=device, profile=profile, credential=value)
@@ -135,3 +142,9 @@ class Provision(msgspec.Struct, frozen=True):
             device_name=result.device.name,
             detail=decision,
         )
+
+
+def _require_kind(kind: CredentialKind, profile: Profile) -> None:
+    """Check that devices of a profile may have this kind of credential. Raises `Refusal` FORBIDDEN."""
+    if profile.credential_kind not in (None, kind):
+        raise Refusal(Reason.FORBIDDEN, "devices of this profile have another kind of credential", check="credential.kind")

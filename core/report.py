@@ -4,7 +4,7 @@ import msgspec
 
 from core.authenticate import Authenticate
 from core.errors import Reason, Refusal
-from core.messages import Context, Identity, Report, Reported
+from core.messages import Context, Identity, Login, Report, Reported
 
 
 class TakeReport(msgspec.Struct, frozen=True):
@@ -13,9 +13,19 @@ class TakeReport(msgspec.Struct, frozen=True):
     authenticate: Authenticate
 
     async def __call__(self, report: Report, context: Context) -> Reported:
-        """Return who reported what. Raises `Refusal` as `Authenticate` does; FORBIDDEN where an external key is all."""
-        who = report.who if isinstance(report.who, Identity) else await self.authenticate(report.who, context)
-        if who.credential is None:
-            detail = "the external key is good for fetching the configuration alone"
-            raise Refusal(Reason.FORBIDDEN, detail, check="identity.bootstrap_only")
-        return Reported(who, report.what)
+        """Return who reported what. Raises `Refusal` as `prove_device` does."""
+        return Reported(await prove_device(report.who, self.authenticate, context), report.what)
+
+
+async def prove_device(who: Login | Identity, authenticate: Authenticate, context: Context) -> Identity:
+    """Return the device that asks, proved by its login where its connection has not done so already.
+
+    Raises `Refusal` as `Authenticate` does; FORBIDDEN for a user, and where an external key is all that was proved.
+    """
+    identity = who if isinstance(who, Identity) else await authenticate(who, context)
+    if identity.user:
+        raise Refusal(Reason.FORBIDDEN, "this is for devices, not for users", check="identity.user")
+    if identity.credential is None:
+        detail = "the external key is good for fetching the configuration alone"
+        raise Refusal(Reason.FORBIDDEN, detail, check="identity.bootstrap_only")
+    return identity

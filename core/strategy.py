@@ -6,7 +6,7 @@ import msgspec
 
 from core.credentials import has_control_characters
 from core.errors import Reason, Refusal
-from core.model import Device, DeviceState, Profile, Reprovision, Strategy
+from core.model import Device, DeviceState, Profile, Reprovision, Strategy, Tenant
 from core.queries import ClaimSnapshot
 
 NAME_CHARACTERS = 255
@@ -71,7 +71,7 @@ def keeps_credentials(profile: Profile) -> bool:
 
 def _decide_new(name: str, known: ClaimSnapshot) -> Decision:
     require_writable(name)
-    _require_room(known)
+    require_room(known.tenant)
     return Create()
 
 
@@ -119,7 +119,7 @@ def require_writable(name: str) -> None:
         raise Refusal(Reason.FORBIDDEN, "the device name holds control characters or markup", check="device.name_characters")
 
 
-def _require_room(known: ClaimSnapshot) -> None:
-    tenant = known.tenant
+def require_room(tenant: Tenant | None) -> None:
+    """Check that a tenant may have another device. Raises `Refusal` FORBIDDEN."""
     if tenant is not None and tenant.device_limit is not None and tenant.devices >= tenant.device_limit:
         raise Refusal(Reason.FORBIDDEN, "the tenant has all the devices it may have", check="tenant.device_limit")

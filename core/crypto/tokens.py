@@ -25,6 +25,7 @@ class Alphabet:
 
 LETTERS_AND_DIGITS: Final = Alphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")  # 5.95 bits each
 LOWER_AND_DIGITS: Final = Alphabet("abcdefghijklmnopqrstuvwxyz0123456789")  # 5.17 bits each
+UPPER_AND_DIGITS: Final = Alphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")  # 5.17 bits each
 
 
 def random_text(length: int, entropy: Entropy) -> str:

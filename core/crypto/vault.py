@@ -15,6 +15,7 @@ MASTER_KEY_BYTES = 32
 _FORMAT = b"\x01"
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
+_DECOY_BYTES = 16
 _HEADER_BYTES = len(_FORMAT) + _KEY_ID_BYTES + _NONCE_BYTES
 
 
@@ -35,9 +36,10 @@ class Vault:
             raise ValueError(f"the master key has {len(master_key)} bytes, not {MASTER_KEY_BYTES}")
         self._entropy = entropy
         self._cipher = AESGCM(_derive(master_key, b"seal"))
+        self.session_key = _derive(master_key, b"session")  # signs tokens that stand for a login
         self._lookup_key = _derive(master_key, b"lookup")
         self._key_id = hashlib.sha256(_derive(master_key, b"key id")).digest()[:_KEY_ID_BYTES]
-        self._decoy = self.seal(Secret("no profile has this secret"), b"decoy")
+        self._decoy = self.seal(Secret(entropy.draw(_DECOY_BYTES).hex()), b"decoy")
 
     def seal(self, secret: Secret, row: bytes) -> Sealed:
         """Seal a secret for the row with this identity."""

@@ -13,6 +13,7 @@ from core.messages import Context, CredentialValue, ProvisionRequest, SharedSecr
 from core.model import (
     DEFAULT_TENANT,
     Credential,
+    CredentialKind,
     Device,
     DeviceId,
     DeviceState,
@@ -96,6 +97,7 @@ class Registry:
         key: str = KEY,
         secret: str = SECRET,
         options: tuple[str, ...] = (),
+        credential_kind: CredentialKind | None = None,
     ) -> Profile:
         """Add a profile, named after its key."""
         identity = ProfileId(new_id(self.clock.now(), self.entropy))
@@ -108,6 +110,7 @@ class Registry:
             provision_key=key,
             provision_secret=self.vault.seal(Secret(secret), secret_row(identity)),
             options=options,
+            credential_kind=credential_kind,
             created_at=self.clock.now(),
             updated_at=self.clock.now(),
         )

@@ -7,7 +7,7 @@ from core.credentials import credential_id
 from core.errors import Conflict, Guard, Reason, Refusal
 from core.limits import Rate
 from core.messages import AccessToken, Certificate, CredentialValue, Login, Lwm2m, MqttBasic, MqttLogin, TokenLogin
-from core.model import DeviceState, EventKind, Secret
+from core.model import DeviceState, EventKind, Secret, Strategy
 from tests.core.faulty import Conflicting, FaultyRepository, RacedRepository, no_fault, unavailable
 from tests.core.registry import CONTEXT, OTHER_TENANT, SOURCE, UNLIMITED, Registry
 
@@ -176,13 +176,36 @@ async def test_the_first_login_connects_the_device_once() -> None:
     assert (event.correlation, event.source, event.profile) == (CONTEXT.correlation, SOURCE, device.profile)
 
 
-@pytest.mark.parametrize("state", [DeviceState.DEFINED, DeviceState.CONNECTED, DeviceState.ASSOCIATED])
-async def test_any_other_login_changes_nothing(state: DeviceState) -> None:
-    registry = await with_device(state=state)
+async def test_any_later_login_changes_nothing() -> None:
+    registry = await with_device(state=DeviceState.CONNECTED)
     await registry.authenticate(token(), CONTEXT)
     device = (await registry.known("m1")).device
-    assert (device.state, device.version) == (state, 1)
+    assert (device.state, device.version) == (DeviceState.CONNECTED, 1)
     assert await registry.events() == ()
+
+
+async def test_a_defined_device_connects_with_what_an_operator_gave_it() -> None:
+    registry = await with_device(state=DeviceState.DEFINED)
+    await registry.authenticate(token(), CONTEXT)
+    device = (await registry.known("m1")).device
+    assert (device.state, device.connected_at) == (DeviceState.CONNECTED, registry.clock.now())
+
+
+async def test_a_defined_device_that_has_still_to_fetch_its_credential_stays_defined() -> None:
+    registry = Registry()
+    profile = await registry.profile(Strategy.PRE_PROVISIONED)
+    await registry.device(profile, "m1", TOKEN, state=DeviceState.DEFINED)
+    await registry.authenticate(token(), CONTEXT)
+    assert (await registry.known("m1")).device.state is DeviceState.DEFINED
+
+
+async def test_the_first_login_of_an_associated_device_is_noted() -> None:
+    registry = await with_device(state=DeviceState.ASSOCIATED)
+    for _ in range(2):
+        await registry.authenticate(token(), CONTEXT)
+    device = (await registry.known("m1")).device
+    assert (device.state, device.connected_at) == (DeviceState.ASSOCIATED, registry.clock.now())
+    assert [event.kind for event in await registry.events()] == [EventKind.DEVICE_CONNECTED]
 
 
 async def test_two_first_logins_at_once_both_get_in() -> None:

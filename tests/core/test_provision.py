@@ -2,8 +2,8 @@ import msgspec
 import pytest
 
 from core.errors import Reason, Refusal
-from core.messages import AccessToken, Certificate, CredentialValue, Lwm2m, MqttBasic, ProvisionRequest
-from core.model import DEFAULT_TENANT, DeviceState, Reprovision, Secret, Strategy
+from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, ProvisionRequest
+from core.model import DEFAULT_TENANT, CredentialKind, DeviceState, Reprovision, Secret, Strategy
 from core.ports import Changes
 from core.queries import TenantQuery
 from tests.core.registry import CONTEXT, OTHER_TENANT, Registry, claim
@@ -327,3 +327,42 @@ async def test_the_tenant_counts_what_was_made() -> None:
     tenant = await registry.repository.read(TenantQuery(DEFAULT_TENANT))
     assert tenant is not None
     assert tenant.devices == 1
+
+
+# Profiles whose devices have one kind of credential
+
+
+async def test_a_device_gets_the_kind_that_its_profile_has() -> None:
+    registry = Registry()
+    await registry.profile(credential_kind=CredentialKind.CLIENT_SECRET)
+    assert isinstance((await registry.provision(claim(), CONTEXT)).credential, ClientSecret)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (CredentialKind.CLIENT_SECRET, TOKEN),
+        (CredentialKind.ACCESS_TOKEN, BASIC),
+        (CredentialKind.X509_CERTIFICATE, None),
+        (CredentialKind.MQTT_BASIC, None),
+    ],
+)
+async def test_no_device_gets_another_kind(kind: CredentialKind, value: CredentialValue | None) -> None:
+    registry = Registry()
+    await registry.profile(credential_kind=kind)
+    refusal = await refused(registry, claim(value=value))
+    assert (refusal.reason, refusal.check) == (Reason.FORBIDDEN, "credential.kind")
+    assert await registry.devices() == ()
+
+
+async def test_a_credential_whose_time_is_over_is_not_given_again() -> None:
+    registry = Registry()
+    await registry.profile(reprovision=Reprovision.SAME)
+    given = await registry.provision(claim(), CONTEXT)
+    (credential,) = (await registry.known(NAME)).credentials
+    over = msgspec.structs.replace(credential, expires_at=registry.clock.now(), version=2)
+    await registry.repository.commit(Changes(replace=(over,)))
+    assert (await refused(registry, claim())).check == "credential.not_kept"
+    fresh = await registry.issuer.issue(TOKEN, given.device.id, keep=True)
+    await registry.repository.commit(Changes(insert=(fresh,)))
+    assert (await registry.provision(claim(), CONTEXT)).credential == TOKEN
