@@ -126,9 +126,13 @@ class Answering:
         """Return the guest whose login is the user name or the client id."""
         return self._face.guest(username, client_id)
 
-    def may_subscribe(self, topic_filter: str) -> bool:
+    def understands(self, inbound: Inbound) -> bool:
+        """Tell whether there is a route for a request."""
+        return isinstance(self._face.find(inbound), Match)
+
+    def may_subscribe(self, topic_filter: str, identity: Identity) -> bool:
         """Tell whether some dialect lets an identified device subscribe to this filter."""
-        return self._face.may_subscribe(topic_filter)
+        return self._face.may_subscribe(topic_filter, identity)
 
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
         """Call `ended` when what a connection proved is true no longer, unless what this returns was called before."""
@@ -213,13 +217,16 @@ class Answering:
     def _received(self, inbound: Inbound) -> tuple[Match | Miss, Inbound, Context]:
         """Find the route of a request, and fill in what it is known by from here on."""
         found = self._face.find(inbound)
-        now = self._clock.now()
-        if isinstance(found, Match):
-            inbound = msgspec.structs.replace(inbound, params=found.params, operation=found.route.operation, received_at=now)
-        else:
-            inbound = msgspec.structs.replace(inbound, operation=found.operation, received_at=now)
+        correlation = self._new_correlation()
+        inbound = msgspec.structs.replace(
+            inbound,
+            params=found.params if isinstance(found, Match) else inbound.params,
+            operation=found.route.operation if isinstance(found, Match) else found.operation,
+            received_at=self._clock.now(),
+            correlation=correlation,
+        )
         dialect = found.dialect.NAME if found.dialect else ""
-        return found, inbound, Context(self._new_correlation(), inbound.carrier.value, dialect, inbound.peer.address)
+        return found, inbound, Context(correlation, inbound.carrier.value, dialect, inbound.peer.address)
 
     def _new_correlation(self) -> str:
         return new_id(self._clock.now(), self._entropy)

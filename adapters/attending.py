@@ -1,6 +1,7 @@
 """Whether what connections proved at their login is true still: asked again when their device changes."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -8,15 +9,17 @@ import structlog
 from adapters.exchange import Peer
 from adapters.watching import Watches, session_key
 from core.errors import Refusal
-from core.messages import Identity
+from core.messages import Identity, Standing
 
 log = structlog.get_logger("firstlight")
 
-Holds = Callable[[Identity], Awaitable[bool]]
+Holds = Callable[[Identity], Awaitable[Standing]]
 
 # What changed between a login and its watch was told to nobody, so it is asked about once more, when the connection has lasted.
 FIRST_LOOK_SECONDS = 1.0
 RETRY_SECONDS = 5.0
+FAR_SECONDS = 86_400.0
+_AFTER_SECONDS = 0.01  # a millisecond counts as whole
 
 
 class Attendance:
@@ -42,6 +45,12 @@ class Attendance:
     def _look_in(self, seconds: float) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(seconds, self._changed)
 
+    def _look_at(self, until: int) -> None:
+        """Look again when the time of a credential is over; a timer that is too far off looks once on its way."""
+        self._timer.cancel()
+        if not self._over:
+            self._timer = self._look_in(min(max(until / 1000 - time.time(), 0.0) + _AFTER_SECONDS, FAR_SECONDS))
+
     def _changed(self) -> None:
         self._again = True
         if self._task is None and not self._over:
@@ -52,8 +61,11 @@ class Attendance:
         try:
             while self._again and not self._over:
                 self._again = False
-                if not await self._holds(self._identity):
+                standing = await self._holds(self._identity)
+                if not standing.holds:
                     self._end()
+                elif standing.until is not None:
+                    self._look_at(standing.until)
         except Exception as error:
             if not isinstance(error, Refusal):
                 log.exception("session could not be checked", device=self._identity.device_name)

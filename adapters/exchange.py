@@ -4,7 +4,7 @@ A protocol (HTTP, CoAP, MQTT) carries; a dialect is one vendor's vocabulary. The
 """
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -56,12 +56,13 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     are percent-decoded; headers are looked up in lower case. `segments` are those of the path where one of them holds a slash
     itself (`%2F`), otherwise empty: the path says it all. `raw_query` is HTTP's query as it was sent, for dialects that are
     particular about repeated names and broken escapes. `method` is the protocol's own word in upper case: GET, POST, FETCH,
-    IPATCH ...; over MQTT it is PUBLISH. `params` are what the route's template captured. `identity` and `guest` say what an
-    MQTT connection proved at CONNECT: a device, or the name of the guest it came in as. `held` are the entity tags of what the
-    sender has already (HTTP: If-None-Match, CoAP: ETag), as `Outbound.etag` has them; `*` is any. `form` is the form that the
-    previous answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3,
-    4, 5). `operation` and `received_at` (milliseconds since the Unix epoch) are filled in on the way, before a dialect sees
-    them.
+    IPATCH ...; over MQTT it is PUBLISH, or SUBSCRIBE where a filter that was granted is a request by itself, and has a route.
+    `params` are what the route's template captured. `identity` and `guest` say what an MQTT connection proved at CONNECT: a
+    device, or the name of the guest it came in as. `held` are the entity tags of what the sender has already (HTTP:
+    If-None-Match, CoAP: ETag), as `Outbound.etag` has them; `*` is any. `form` is the form that the previous answer on this
+    connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3, 4, 5). `operation`,
+    `received_at` (milliseconds since the Unix epoch) and `correlation`, as in `Outbound`, are filled in on the way, before a
+    dialect sees them.
     """
 
     carrier: Carrier
@@ -82,6 +83,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     operation: str = ""
     received_at: int = 0
+    correlation: str = ""
 
 
 class Closing(enum.Enum):
@@ -100,7 +102,9 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     handed back in its next `Inbound`. `correlation` is the request's, for protocols that can show it. `etag` is the entity tag
     of what is in the body, an even number of hex digits, at most 16; empty: it has none. `watch` is the key under which
     `Exchange.watch` tells that the same request may have another answer now: the id of the device it is about and those of
-    what else is in it, one a line; empty: it cannot be watched.
+    what else is in it, one a line; empty: it cannot be watched. `stream` continues the body, part by part, for answers that
+    grow while they are made; only HTTP sends it, and a route that has such answers is HTTP's alone. It is closed (`aclose`)
+    when the receiver goes away.
     """
 
     outcome: Outcome
@@ -114,6 +118,7 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     correlation: str = ""
     etag: str = ""
     watch: str = ""
+    stream: AsyncGenerator[bytes, None] | None = None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +178,10 @@ class Dialect(Protocol):
 
     @property
     def SUBSCRIPTIONS(self) -> tuple[str, ...]:  # noqa: N802 - a module's constant
-        """Return the MQTT filters that cover what an identified device may subscribe to."""
+        """Return the MQTT filters that cover what an identified device may subscribe to.
+
+        `{tenant}` and `{device}` in them are the device's own.
+        """
         ...
 
     def decode(self, route: Route, inbound: Inbound) -> Decoded:
@@ -224,8 +232,12 @@ class Exchange(Protocol):
         """Return the guest this connection is, if it is one."""
         ...
 
-    def may_subscribe(self, topic_filter: str) -> bool:
+    def may_subscribe(self, topic_filter: str, identity: Identity) -> bool:
         """Tell whether an identified device may subscribe to this filter."""
+        ...
+
+    def understands(self, inbound: Inbound) -> bool:
+        """Tell whether there is a route for a request, so that it is not refused for its path and method alone."""
         ...
 
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:

@@ -7,6 +7,7 @@ import msgspec
 from adapters.exchange import Carrier, Dialect, Guest, Inbound
 from adapters.router import AmbiguousRoutesError, Match, Miss, Router
 from adapters.topics import covers
+from core.messages import Identity
 
 
 class Face:
@@ -34,9 +35,21 @@ class Face:
         """Return the guest whose login is the user name or the client id."""
         return self._guests.get(username) or self._guests.get(client_id)
 
-    def may_subscribe(self, topic_filter: str) -> bool:
-        """Tell whether some dialect lets an identified device subscribe to this filter."""
-        return any(covers(pattern, topic_filter) for pattern in self._subscriptions)
+    def may_subscribe(self, topic_filter: str, identity: Identity) -> bool:
+        """Tell whether some dialect lets a device subscribe to this filter. Nothing is published for users here."""
+        if identity.user:
+            return False
+        return any(_covers(pattern, topic_filter, identity) for pattern in self._subscriptions)
+
+
+def _covers(pattern: str, topic_filter: str, identity: Identity) -> bool:
+    """Tell whether a pattern covers a filter for this device; an id that is more than one topic level has no topics."""
+    if "{" not in pattern:
+        return covers(pattern, topic_filter)
+    own = (identity.tenant, identity.device)
+    if any(character in text for text in own for character in "+#/"):
+        return False
+    return covers(pattern.replace("{tenant}", own[0]).replace("{device}", own[1]), topic_filter)
 
 
 def _first_segment(path: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from core.model import BootstrapConfig, Channel, Credential, Device, DeviceId
+from core.model import BootstrapConfig, Channel, Credential, Device, DeviceId, DirectoryEntry, Profile
 from core.ports import Changes, Entity, Repository
 from core.queries import Query, S
 
@@ -36,6 +36,10 @@ class Watches:
         for name in _split(key):
             self._watchers.setdefault(name, {})[self._last] = changed
         return partial(self._end, key, self._last)
+
+    def is_watched(self, name: str) -> bool:
+        """Tell whether somebody watches behind this name."""
+        return name in self._watchers
 
     def tell(self, changes: Changes) -> None:
         """Tell those whom committed changes may concern, each once. A new channel is in no configuration yet."""
@@ -78,6 +82,10 @@ def _names(entity: Entity) -> tuple[str, ...]:
             return entity.device, session_key(entity.device)
         case Channel():
             return entity.id, _ANY_CHANNEL
+        case Profile():
+            return (entity.id,)  # its devices are told of what it says of them all
+        case DirectoryEntry():
+            return (session_key(DeviceId(entity.id)),)  # users have sessions as devices have them
         case _:
             return ()
 

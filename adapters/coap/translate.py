@@ -25,6 +25,7 @@ STATUS: Mapping[Outcome, Code] = MappingProxyType(
         Reason.NOT_FOUND: Code.NOT_FOUND,
         Reason.NOT_ALLOWED: Code.METHOD_NOT_ALLOWED,
         Reason.CONFLICT: Code.CONFLICT,
+        Reason.STALE: Code.PRECONDITION_FAILED,
         Reason.TOO_LARGE: Code.REQUEST_ENTITY_TOO_LARGE,
         Reason.UNSUPPORTED: Code.UNSUPPORTED_CONTENT_FORMAT,
         Reason.UNPROCESSABLE: Code.UNPROCESSABLE_ENTITY,

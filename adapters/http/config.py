@@ -7,6 +7,8 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What one connection, one source and one request may take. Zero connections: no limit.
 
     Bodies of more than `large_body_bytes` may hold `large_bodies_bytes` together; beyond that they are turned away for a while.
+    At most `streams` answers are sent piece by piece at once; one whose receiver stops reading for `stream_stall_seconds` is
+    cut off.
     """
 
     max_body_bytes: int = 4_194_304
@@ -20,3 +22,5 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 10_000
     connections_per_source: int = 1_000
     backlog: int = 1_024
+    streams: int = 16
+    stream_stall_seconds: float = 60.0

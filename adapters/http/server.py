@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 from adapters.exchange import Exchange, Meter, Outbound, Peer
 from adapters.http import translate
 from adapters.http.config import HttpConfig
+from adapters.http.streaming import Streams
 from core.errors import Reason, Refusal
 
 
@@ -40,10 +41,12 @@ class HttpServer:
         self._config = config
         self._pages = pages
         self._large_bytes = 0
+        self._streams = Streams(meter, config)
         self._connections = _Connections(
             self._handle,
             meter,
             config,
+            self._streams.lost,
             # aiohttp's own options: no access log (the exchange logs), no lines or headers beyond the bounds, and no
             # decompression, which would let a small request become a large body.
             access_log=None,
@@ -73,16 +76,24 @@ class HttpServer:
             server.close()
         self._connections.pre_shutdown()
 
+    async def drain(self, seconds: float) -> None:
+        """Wait for the answers that are being sent piece by piece, so many seconds at most, and cut off those that are left."""
+        await self._streams.drain(seconds)
+
     async def close(self, deadline_seconds: float) -> None:
         """Stop: requests under way are answered within the deadline, then every connection is closed."""
         self.stop_accepting()
+        await self.drain(deadline_seconds)
         await self._connections.shutdown(deadline_seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         page = self._pages.get(translate.target(request).partition("?")[0])
         if page is not None and request.method in ("GET", "HEAD"):
             return await _show(page)
-        response = translate.outbound(await self._answer(request))
+        answer = await self._answer(request)
+        if answer.stream is not None:
+            return await self._streams.send(request, answer, answer.stream)
+        response = translate.outbound(answer)
         if request.content is not None and not request.content.is_eof():
             response.force_close()  # what is left of a refused body is not read
         return response
@@ -93,11 +104,14 @@ class HttpServer:
         large = _Large()
         try:
             body = await self._read(request, large)
+            answer = await exchange.handle(translate.inbound(request, peer, body))
+            if answer.stream is not None:
+                await self._streams.admit(answer.stream)
         except Refusal as refusal:
             self._meter.bound(refusal.check)
             return await exchange.refuse(translate.inbound(request, peer, b""), refusal)
         else:
-            return await exchange.handle(translate.inbound(request, peer, body))
+            return answer
         finally:
             self._large_bytes -= large.reserved
 
@@ -160,11 +174,13 @@ class _Connections(web.Server):
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         meter: Meter,
         config: HttpConfig,
+        lost: Callable[[RequestHandler], None],
         **options: Any,
     ) -> None:
         super().__init__(handler, **options)
         self._meter = meter
         self._config = config
+        self._lost = lost
         self._sources: Counter[str] = Counter()
         self._admitted: dict[RequestHandler, str] = {}
         self._exchanges: dict[RequestHandler, Exchange] = {}
@@ -196,6 +212,7 @@ class _Connections(web.Server):
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Count a connection off."""
         super().connection_lost(handler, exc)
+        self._lost(handler)
         self._exchanges.pop(handler, None)
         source = self._admitted.pop(handler, None)
         if source is None:

@@ -25,6 +25,7 @@ STATUS: Mapping[Outcome, int] = MappingProxyType(
         Reason.NOT_FOUND: 404,
         Reason.NOT_ALLOWED: 405,
         Reason.CONFLICT: 409,
+        Reason.STALE: 412,
         Reason.TOO_LARGE: 413,
         Reason.UNSUPPORTED: 415,
         Reason.UNPROCESSABLE: 422,
@@ -69,6 +70,15 @@ def target(request: web.BaseRequest) -> str:
 
 def outbound(answer: Outbound) -> web.Response:
     """Make a response; `X-Request-ID` is what `firstlight explain` asks for."""
+    return web.Response(status=STATUS[answer.outcome], body=answer.body, headers=_headers(answer))
+
+
+def head(answer: Outbound) -> web.StreamResponse:
+    """Make a response whose body is sent piece by piece."""
+    return web.StreamResponse(status=STATUS[answer.outcome], headers=_headers(answer))
+
+
+def _headers(answer: Outbound) -> dict[str, str]:
     headers = dict(answer.headers)
     headers["Server"] = "firstlight"
     if answer.correlation:
@@ -79,7 +89,7 @@ def outbound(answer: Outbound) -> web.Response:
         headers["ETag"] = f'"{answer.etag}"'
     if answer.content_type is not None:
         headers["Content-Type"] = answer.content_type
-    return web.Response(status=STATUS[answer.outcome], body=answer.body, headers=headers)
+    return headers
 
 
 def _entity_tags(header: str | None) -> tuple[str, ...]:

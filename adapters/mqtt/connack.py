@@ -9,7 +9,7 @@ from adapters.mqtt.deadlines import SILENCE_FACTOR
 from adapters.mqtt.encode import Announcement
 from adapters.mqtt.packets import Connect, ReasonCode
 from adapters.mqtt.translate import IDENTIFIER_REJECTED, connack_code
-from core.errors import Reason
+from core.errors import Refusal
 
 _MOST_SECONDS = 65_535
 
@@ -24,10 +24,10 @@ def accepted(packet: Connect, announcement: Announcement, idle_seconds: float) -
     return encode.connack_accepted(packet.version, announcement)
 
 
-def refused(packet: Connect, reason: Reason, detail: str = "") -> bytes:
+def refused(packet: Connect, refusal: Refusal) -> bytes:
     """Refuse a login; version 5 is given the detail where the client takes packets of that size."""
-    code = connack_code(reason, packet.version, with_credentials=bool(packet.username or packet.password))
-    data = encode.connack_refused(packet.version, code, detail)
+    code = connack_code(refusal, packet.version, with_credentials=bool(packet.username or packet.password))
+    data = encode.connack_refused(packet.version, code, refusal.detail)
     room = packet.properties.maximum_packet_bytes
     return encode.connack_refused(packet.version, code) if 0 < room < len(data) else data
 

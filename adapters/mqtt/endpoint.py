@@ -176,7 +176,7 @@ class Connection(Subscriber):
         self._heard()
         if self._session is None:
             return not isinstance(packet, Connect) or self._connect(packet)
-        if isinstance(packet, Subscribe) and self._session.watches(packet):
+        if isinstance(packet, Subscribe) and self._watches(packet, self._session):
             return True
         if not isinstance(packet, Publish):
             self._answer(packet, self._session)
@@ -227,7 +227,7 @@ class Connection(Subscriber):
         self.deadlines.connect = NEVER
         if not self._shared.admission.connect(self._source, self.loop.time()):
             self.bound("connects_per_second")
-            self._refuse(packet, Reason.TOO_MANY)
+            self._refuse(packet, Refusal(Reason.TOO_MANY, "", check="mqtt.connects_per_second"))
             return False
         guest = self._exchange.guest(packet.username or "", packet.client_id)
         if guest is None:
@@ -240,16 +240,16 @@ class Connection(Subscriber):
             login = MqttLogin(packet.client_id, packet.username or "", _password(packet.password))
             identity = await self._exchange.login(login, Carrier.MQTT, self._peer)
         except Refusal as refusal:
-            self._refuse(packet, refusal.reason, refusal.detail)
+            self._refuse(packet, refusal)
         except UnicodeDecodeError:
             # No credential is kept that is not text, so none can match.
             self.bound("password_encoding")
-            self._refuse(packet, Reason.UNAUTHENTICATED)
+            self._refuse(packet, Refusal(Reason.UNAUTHENTICATED, "", check="mqtt.password_encoding"))
         else:
             self._accept(packet, identity=identity)
 
-    def _refuse(self, packet: Connect, reason: Reason, detail: str = "") -> None:
-        self.write(connack.refused(packet, reason, detail))
+    def _refuse(self, packet: Connect, refusal: Refusal) -> None:
+        self.write(connack.refused(packet, refusal))
         self._end(None)
 
     def _accept(self, packet: Connect, *, guest: Guest | None = None, identity: Identity | None = None) -> None:

@@ -43,16 +43,19 @@ class Receiver(Protocol):
 class Watch:
     """One request whose answer the client has on `topic`. It has no `key` until an answer said what to watch.
 
-    `held` is the entity tag of that answer, `body` the answer itself where it has no tag. `due`: it may be another one now.
-    `begun` is done when it was asked about for the first time, or is not asked about any more.
+    `held` is the entity tag of that answer, `body` the answer itself where it has no tag, `form` the form it had. `due`: it may
+    be another one now. `tell`: the client is to be told the first answer too. `begun` is done when it was asked about for the
+    first time, or is not asked about any more.
     """
 
-    __slots__ = ("begun", "body", "due", "held", "inbound", "key", "stop", "timer", "topic")
+    __slots__ = ("begun", "body", "due", "form", "held", "inbound", "key", "stop", "tell", "timer", "topic")
 
-    def __init__(self, topic: str, inbound: Inbound) -> None:
+    def __init__(self, topic: str, inbound: Inbound, *, tell: bool = False) -> None:
         self.topic = topic
         self.inbound = inbound
-        self.held: tuple[str, ...] = (ANY_ETAG,)
+        self.tell = tell
+        self.form = inbound.form
+        self.held: tuple[str, ...] = () if tell else (ANY_ETAG,)
         self.body = b""
         self.key = ""
         self.due = False
@@ -67,7 +70,7 @@ class Watch:
 
     def question(self) -> Inbound:
         """Return the request to be handled again."""
-        return msgspec.structs.replace(self.inbound, held=self.held)
+        return msgspec.structs.replace(self.inbound, held=self.held, form=self.form)
 
     def knows(self, out: Outbound) -> bool:
         """Tell whether the client has this answer already."""
@@ -77,6 +80,7 @@ class Watch:
         """Take note of what the client has."""
         self.held = (out.etag,) if out.etag else ()
         self.body = b"" if out.etag else out.body
+        self.form = out.form
 
     def end(self) -> None:
         """Be told nothing more."""
@@ -115,13 +119,13 @@ class Pushes:
         if self._follow(watch, out):
             self._enter(watch)
 
-    async def begin(self, topic: str, inbound: Inbound) -> None:
-        """Watch what a request would be answered on a topic, without publishing what it is now; a refusal is let be.
+    async def begin(self, topic: str, inbound: Inbound, *, tell: bool = False) -> None:
+        """Watch what a request would be answered on a topic; with `tell` what it is now is published. A refusal is let be.
 
         Returns when it is watched: whatever changes from then on is published.
         """
         if topic not in self._watches:
-            watch = Watch(topic, inbound)
+            watch = Watch(topic, inbound, tell=tell)
             watch.begun = asyncio.get_running_loop().create_future()
             self._enter(watch)
             self._changed(watch)
@@ -194,7 +198,7 @@ class Pushes:
 
     def _learn(self, watch: Watch, out: Outbound) -> None:
         if isinstance(out.outcome, Success):
-            if watch.key and not watch.knows(out):
+            if (watch.key or watch.tell) and not watch.knows(out):
                 self._receiver.push(out.topic or watch.topic, out, self._session)
             if not self._follow(watch, out):
                 self._drop(watch)

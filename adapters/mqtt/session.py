@@ -15,6 +15,10 @@ from core.messages import Identity
 
 _LAST_PACKET_ID = 65_535
 _ASKED, _ANSWERED = "/request", "/response"
+SUBSCRIBE = "SUBSCRIBE"
+
+
+MaySubscribe = Callable[[str, Identity], bool]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -107,10 +111,6 @@ class Session:
         properties = packet.properties
         return self._inbound(packet.topic, packet.payload, _headers(properties.user), properties.content_type)
 
-    def watches(self, packet: Subscribe) -> bool:
-        """Tell whether one of the filters is a request by itself."""
-        return any(self.implied(wanted.topic_filter) is not None for wanted in packet.subscriptions)
-
     def implied(self, topic_filter: str) -> Inbound | None:
         """Return the request that a device makes by subscribing to its answers alone: empty, where they are published.
 
@@ -120,12 +120,23 @@ class Session:
             return None
         return self._inbound(topic_filter.removesuffix(_ANSWERED) + _ASKED)
 
+    def subscribing(self, topic_filter: str) -> Inbound | None:
+        """Return the subscription of a device itself as a request; None for filters with wildcards, and for guests."""
+        if self._identity is None or "+" in topic_filter or "#" in topic_filter:
+            return None
+        return self._inbound(topic_filter, method=SUBSCRIBE)
+
     def _inbound(
-        self, topic: str, body: bytes = b"", headers: Mapping[str, str] = NOTHING, content_type: str | None = None
+        self,
+        topic: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] = NOTHING,
+        content_type: str | None = None,
+        method: str = "PUBLISH",
     ) -> Inbound:
         return Inbound(
             carrier=Carrier.MQTT,
-            method="PUBLISH",
+            method=method,
             path=topic,
             peer=self._peer,
             headers=headers,
@@ -186,7 +197,7 @@ class Session:
             return exact
         return max((qos for wanted, qos in self._subscriptions.items() if matches(wanted, topic)), default=1)
 
-    def subscribe(self, packet: Subscribe, may_subscribe: Callable[[str], bool], limit: int) -> Granted:
+    def subscribe(self, packet: Subscribe, may_subscribe: MaySubscribe, limit: int) -> Granted:
         """Grant or refuse each filter: a guest what its patterns cover, a device what `may_subscribe` says, `limit` in all."""
         codes = [self._grant(wanted.topic_filter, min(wanted.qos, 1), may_subscribe, limit) for wanted in packet.subscriptions]
         granted = (
@@ -197,7 +208,7 @@ class Session:
         data = encode.suback(self._version, packet.packet_id, codes)
         return Granted(data, tuple(granted), ReasonCode.QUOTA_EXCEEDED in codes)
 
-    def _grant(self, topic_filter: str, qos: int, may_subscribe: Callable[[str], bool], limit: int) -> int:
+    def _grant(self, topic_filter: str, qos: int, may_subscribe: MaySubscribe, limit: int) -> int:
         if not self._may_subscribe(topic_filter, may_subscribe):
             return ReasonCode.TOPIC_FILTER_INVALID
         if topic_filter not in self._subscriptions and len(self._subscriptions) >= limit:
@@ -205,10 +216,10 @@ class Session:
         self._subscriptions[topic_filter] = qos
         return qos
 
-    def _may_subscribe(self, topic_filter: str, may_subscribe: Callable[[str], bool]) -> bool:
-        if self._guest is None:
-            return may_subscribe(topic_filter)
-        return any(covers(pattern, topic_filter) for pattern in self._guest.subscriptions)
+    def _may_subscribe(self, topic_filter: str, may_subscribe: MaySubscribe) -> bool:
+        if self._identity is not None:
+            return may_subscribe(topic_filter, self._identity)
+        return self._guest is not None and any(covers(pattern, topic_filter) for pattern in self._guest.subscriptions)
 
     def unsubscribe(self, packet: Unsubscribe) -> bytes:
         """Give up filters; one that was never subscribed is answered, not punished."""

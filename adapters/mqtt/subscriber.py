@@ -33,14 +33,22 @@ class Subscriber(Line):
     async def subscribe_and_watch(self, packet: Subscribe, session: Session) -> None:
         """Grant or refuse filters; a device that subscribes to its answers is told of changes without asking first.
 
-        It is told that it subscribed once that is true of every change that follows.
+        It is told that it subscribed once that is true of every change that follows. Where subscribing is a request by itself,
+        its answer comes after that.
         """
         granted = self._grant(packet, session)
+        told = []
         for topic_filter in granted.filters:
             inbound = session.implied(topic_filter)
             if inbound is not None and not self._is_over():
                 await self._pushing(session).begin(topic_filter, inbound)
+            elif self._is_request(topic_filter, session):
+                told.append(topic_filter)
         self.write(granted.data)
+        for topic_filter in told:
+            inbound = session.subscribing(topic_filter)
+            if inbound is not None and not self._is_over():
+                await self._pushing(session).begin(topic_filter, inbound, tell=True)
 
     def unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
         """Give up filters, and the watches that they covered."""
@@ -103,6 +111,15 @@ class Subscriber(Line):
         if granted.full:
             self.bound("subscriptions")
         return granted
+
+    def _watches(self, packet: Subscribe, session: Session) -> bool:
+        """Tell whether one of the filters is a request by itself."""
+        filters = [wanted.topic_filter for wanted in packet.subscriptions]
+        return any(session.implied(each) is not None or self._is_request(each, session) for each in filters)
+
+    def _is_request(self, topic_filter: str, session: Session) -> bool:
+        inbound = session.subscribing(topic_filter)
+        return inbound is not None and self._exchange.understands(inbound)
 
     def _is_over(self) -> bool:
         return self.closing or self.lost

@@ -70,7 +70,10 @@ async def serve() -> None:
         def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
             return lambda: None
 
-        def may_subscribe(self, topic_filter: str) -> bool:
+        def understands(self, inbound: Inbound) -> bool:
+            return inbound.method != "SUBSCRIBE"
+
+        def may_subscribe(self, topic_filter: str, identity: Identity) -> bool:
             return False
 
         async def handle(self, inbound: Inbound) -> Outbound:

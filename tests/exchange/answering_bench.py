@@ -7,7 +7,7 @@ from typing import Any
 from adapters.answering import Answering, AnsweringConfig
 from adapters.exchange import Carrier, Guest, Inbound, Outbound, Peer
 from adapters.watching import Watches
-from core.messages import Context, Identity, Login, TokenLogin
+from core.messages import Context, Identity, Login, Standing, TokenLogin
 from core.model import CredentialId, DeviceId, Secret, TenantId
 from tests.core.registry import Registry
 from tests.exchange.stand_in import SOURCE, Ask, RememberingMeter, StandIn, inbound, route
@@ -40,6 +40,7 @@ class Bench:
         self.contexts: list[Context] = []
         self.use_case: Callable[[Ask], Awaitable[Any]] = self.echo
         self.holds: bool | Exception = True
+        self.until: int | None = None
         self.check: Callable[[Login], Awaitable[Identity]] = self.welcome
         self.answering = Answering(
             [self.dialect, StandIn(name="beside it")],
@@ -74,10 +75,10 @@ class Bench:
     async def welcome(self, _login: Login) -> Identity:
         return IDENTITY
 
-    async def _still(self, _identity: Identity) -> bool:
+    async def _still(self, _identity: Identity) -> Standing:
         if isinstance(self.holds, Exception):
             raise self.holds
-        return self.holds
+        return Standing(self.holds, self.until)
 
     async def _ask(self, ask: Ask, context: Context) -> Any:
         self.contexts.append(context)

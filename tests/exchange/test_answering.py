@@ -10,7 +10,7 @@ from core.model import EventKind
 from core.ports import Changes
 from tests.core.faulty import FaultyRepository
 from tests.core.registry import Registry
-from tests.exchange.answering_bench import VISITOR, Bench, Logs, raising
+from tests.exchange.answering_bench import IDENTITY, VISITOR, Bench, Logs, raising
 from tests.exchange.stand_in import SOURCE, Ask, inbound
 
 # Granted
@@ -210,7 +210,7 @@ def test_a_guest_is_known_by_user_name_or_client_id(username: str, client_id: st
     ],
 )
 def test_a_device_subscribes_to_what_some_dialect_grants(topic_filter: str, granted: bool) -> None:
-    assert Bench().answering.may_subscribe(topic_filter) is granted
+    assert Bench().answering.may_subscribe(topic_filter, IDENTITY) is granted
 
 
 async def test_the_form_of_an_answer_is_the_dialects() -> None:

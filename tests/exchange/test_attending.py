@@ -1,6 +1,7 @@
 """A connection is told when what it proved at its login is true no longer."""
 
 import asyncio
+import time
 
 import pytest
 from structlog.testing import capture_logs
@@ -80,6 +81,31 @@ async def test_a_change_between_login_and_watch_is_noticed(monkeypatch: pytest.M
         await ended.wait()
 
 
+async def test_it_is_asked_again_when_the_time_of_its_proof_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attending, "FIRST_LOOK_SECONDS", 0.01)
+    bench = Bench()
+    bench.until = int(time.time() * 1000) + 50
+    ended = asyncio.Event()
+    bench.answering.attend(IDENTITY, PEER, ended.set)
+    await asyncio.sleep(0.03)
+    bench.holds = False
+    async with asyncio.timeout(DEADLINE):
+        await ended.wait()
+
+
+async def test_a_proof_that_holds_for_long_is_looked_at_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attending, "FAR_SECONDS", 0.01)
+    bench = Bench()
+    bench.until = int(time.time() * 1000) + 10**12
+    ended = asyncio.Event()
+    bench.answering.attend(IDENTITY, PEER, ended.set)
+    change(bench)
+    await settled()
+    bench.holds = False
+    async with asyncio.timeout(DEADLINE):
+        await ended.wait()
+
+
 @pytest.mark.parametrize(
     ("fault", "logged"),
     [(Refusal(Reason.UNAVAILABLE, "not now", check="storage.failed"), 0), (RuntimeError("a fault of our own"), 1)],
@@ -115,9 +141,9 @@ async def test_an_external_key_holds_as_long_as_its_configuration_and_its_device
     desk = Desk()
     made = await desk.config()
     identity = await desk.login("aa:bb", "external key")
-    assert await desk.authenticate.holds(identity)
+    assert (await desk.authenticate.holds(identity)).holds
     await desk(DeleteConfig(id=made.config.id) if isinstance(command, DeleteConfig) else command)  # type: ignore[arg-type] # a table
-    assert not await desk.authenticate.holds(identity)
+    assert not (await desk.authenticate.holds(identity)).holds
 
 
 async def test_a_credential_holds_until_it_is_replaced() -> None:
@@ -125,9 +151,9 @@ async def test_a_credential_holds_until_it_is_replaced() -> None:
     made = await desk.config()
     assert made.secret is not None
     identity = await desk.login(made.device.id, made.secret.reveal())
-    assert await desk.authenticate.holds(identity)
+    assert (await desk.authenticate.holds(identity)).holds
     await desk(RotateCredentials(made.device.id))
-    assert not await desk.authenticate.holds(identity)
+    assert not (await desk.authenticate.holds(identity)).holds
 
 
 async def test_an_access_token_holds_until_it_is_revoked() -> None:
@@ -135,8 +161,8 @@ async def test_an_access_token_holds_until_it_is_revoked() -> None:
     device = await registry.device(await registry.profile(), "m1", AccessToken(Secret("token-of-m1")))
     identity = await registry.authenticate(MqttLogin(username="token-of-m1"), CONTEXT)
     assert identity.credential != CredentialId("")
-    assert await registry.authenticate.holds(identity)
+    assert (await registry.authenticate.holds(identity)).holds
     (credential,) = (await registry.known("m1")).credentials
     await registry.repository.commit(Changes(delete=(Delete(credential),)))
-    assert not await registry.authenticate.holds(identity)
+    assert not (await registry.authenticate.holds(identity)).holds
     assert device.name == identity.device_name

@@ -93,7 +93,10 @@ class PathExchange:
     def guest(self, username: str, client_id: str) -> Guest | None:
         return None
 
-    def may_subscribe(self, topic_filter: str) -> bool:
+    def understands(self, inbound: Inbound) -> bool:
+        return inbound.method != "SUBSCRIBE"
+
+    def may_subscribe(self, topic_filter: str, identity: Identity) -> bool:
         return False
 
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:

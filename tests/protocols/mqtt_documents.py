@@ -12,6 +12,7 @@ from tests.protocols.mqtt_peer import Rules
 
 VISITOR = "visitor"
 KEY = b"key"
+STATE = "/state"
 
 
 def asked(name: str) -> str:
@@ -47,7 +48,7 @@ class Documents(Rules):
 
     async def handle(self, inbound: Inbound) -> Outbound:
         self.handled.append(inbound)
-        name = inbound.path.removeprefix("docs/").removesuffix("/request")
+        name = inbound.path.removeprefix("docs/").removesuffix("/request").removesuffix(STATE)
         out = self.read(name, inbound)
         if name in self.changing:  # between what is read and what is answered
             self.change(name, self.changing.pop(name))
@@ -70,10 +71,11 @@ class Documents(Rules):
         etag = "" if name in self.untagged else hashlib.sha256(text).hexdigest()[:16]
         key = self.keys.get(name, name)
         if etag in inbound.held or "*" in inbound.held:
-            return Outbound(outcome=Success.UNCHANGED, etag=etag, watch=key)
-        topic = answered(name)
+            return Outbound(outcome=Success.UNCHANGED, etag=etag, watch=key, form=inbound.form)
+        topic = inbound.path if inbound.path.endswith(STATE) else answered(name)
         content_type = "application/octet-stream"
-        return Outbound(outcome=Success.OK, body=text, content_type=content_type, topic=topic, etag=etag, watch=key)
+        form = text.decode("latin-1")
+        return Outbound(outcome=Success.OK, body=text, content_type=content_type, topic=topic, etag=etag, watch=key, form=form)
 
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
@@ -102,5 +104,9 @@ class Documents(Rules):
     def guest(self, username: str, client_id: str) -> Guest | None:
         return self.guest_rule if username == VISITOR else None
 
-    def may_subscribe(self, topic_filter: str) -> bool:
+    def understands(self, inbound: Inbound) -> bool:
+        """Subscribing to `docs/<name>/state` asks for the document of that name."""
+        return inbound.method == "PUBLISH" or inbound.path.endswith(STATE)
+
+    def may_subscribe(self, topic_filter: str, identity: Identity) -> bool:
         return topic_filter.startswith(("docs/", "notes/")) or topic_filter == "#"

@@ -80,7 +80,10 @@ class Rules:
     def guest(self, username: str, client_id: str) -> Guest | None:
         return self.guest_rule if GUEST_LOGIN in (username, client_id) else None
 
-    def may_subscribe(self, topic_filter: str) -> bool:
+    def understands(self, inbound: Inbound) -> bool:
+        return inbound.method != "SUBSCRIBE"
+
+    def may_subscribe(self, topic_filter: str, identity: Identity) -> bool:
         return any(covers(pattern, topic_filter) for pattern in ("own/answer/+", "own/news", "many/#"))
 
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:

@@ -627,3 +627,39 @@ def test_an_address_may_have_an_exchange_of_its_own(documents: Library) -> None:
         assert there.read() == pushed(b"news", 2)
         here.ping()
     until(lambda: other.watchers == {})
+
+
+# Subscriptions that are requests by themselves
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_subscription_asks_for_is_published_once_and_at_each_change(documents: Library, version: int) -> None:
+    client = documents.running.device(version)
+    client.send(subscribe_packet(("docs/a/state", 1), version=version))
+    assert client.read()[0] == 0x90
+    assert client.read()[1].endswith(b"first")
+    documents.change("a", b"second")
+    assert client.read()[1].endswith(b"second")
+    documents.tell("a")
+    client.ping()
+    client.close()
+    until(lambda: not documents.rules.watchers)
+    asked_for = [inbound for inbound in documents.rules.finished if inbound.method == "SUBSCRIBE"]
+    assert [inbound.form for inbound in asked_for] == ["", "first", "second"]  # each is told what the last answer was
+    assert [bool(inbound.held) for inbound in asked_for] == [False, True, True]
+
+
+@pytest.mark.parametrize("topic_filter", ["docs/+/state", "docs/a/#", "docs/a/other"])
+def test_other_subscriptions_ask_for_nothing(documents: Library, topic_filter: str) -> None:
+    client = documents.running.device()
+    client.send(subscribe_packet((topic_filter, 1), version=4)).read()
+    client.close()
+    assert documents.rules.handled == []
+
+
+def test_a_guest_asks_for_nothing_by_subscribing(documents: Library) -> None:
+    client = documents.visitor()
+    client.send(subscribe_packet(("docs/a/state", 1), version=4))
+    assert client.read()[1][-1] == 0x80
+    client.close()
+    assert documents.rules.handled == []

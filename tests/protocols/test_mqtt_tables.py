@@ -9,7 +9,7 @@ from adapters.mqtt import connack, encode
 from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.packets import ReasonCode
 from adapters.mqtt.translate import STATUS, connack_code
-from core.errors import Reason
+from core.errors import Reason, Refusal, WrongSecret
 
 # OASIS MQTT 5.0, tables 3-4 and 3-10, and table 3-1.
 PUBACK = {0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99}
@@ -30,7 +30,8 @@ def test_success_is_success_and_no_refusal_is() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_every_refused_login_has_a_code(reason: Reason) -> None:
     for version, with_credentials in itertools.product((3, 4, 5), (True, False)):
-        code = connack_code(reason, version, with_credentials=with_credentials)
+        refusal = Refusal(reason, "", check="login")
+        code = connack_code(refusal, version, with_credentials=with_credentials)
         assert code in CONNACK - {0} if version == 5 else code in (2, 3, 5)
 
 
@@ -41,6 +42,9 @@ def test_every_refused_login_has_a_code(reason: Reason) -> None:
         (Reason.UNAUTHENTICATED, 3, False, 2),
         (Reason.UNAUTHENTICATED, 5, True, 0x86),
         (Reason.UNAUTHENTICATED, 5, False, 0x85),
+        (Reason.MALFORMED, 4, True, 2),
+        (Reason.MALFORMED, 5, True, 0x85),
+        (Reason.FORBIDDEN, 4, True, 5),
         (Reason.FORBIDDEN, 5, True, 0x87),
         (Reason.UNAVAILABLE, 4, True, 3),
         (Reason.UNAVAILABLE, 5, True, 0x88),
@@ -49,7 +53,12 @@ def test_every_refused_login_has_a_code(reason: Reason) -> None:
     ],
 )
 def test_what_a_refused_login_says(reason: Reason, version: int, with_credentials: bool, code: int) -> None:
-    assert connack_code(reason, version, with_credentials=with_credentials) == code
+    assert connack_code(Refusal(reason, "", check="login"), version, with_credentials=with_credentials) == code
+
+
+@pytest.mark.parametrize(("version", "code"), [(3, 4), (4, 4), (5, 0x86)])
+def test_a_secret_that_alone_is_wrong_is_called_so_where_the_vendor_does(version: int, code: int) -> None:
+    assert connack_code(WrongSecret("", check="login.password"), version, with_credentials=True) == code
 
 
 def test_a_broken_connect_is_answered_where_its_version_has_words() -> None:
