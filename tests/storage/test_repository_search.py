@@ -208,26 +208,38 @@ async def test_entries_by_every_combination_of_filters(repository: Repository) -
             kind=kinds[number // 2 % 2],
             name=("same", f"name {number}", "")[number % 3],
             parent=("", "entry-0001", "entry-0002")[number // 3 % 3],
+            template=("", "entry-0003")[number % 2],
         )
         for number in random.Random(5).sample(range(1, 41), 40)
     ]
     await repository.commit(Changes(insert=(a_tenant(), *made)))
     ordered = sorted((entry for entry in made if entry.tenant == DEFAULT_TENANT), key=lambda entry: entry.id)
     parents = (None, (), ("",), ("entry-0002",), ("entry-0002", "", "entry-0002"), ("nothing",))
-    for kind, parent, name, descending, (offset, limit) in itertools.product(
+    for kind, parent, template, name, descending, (offset, limit) in itertools.product(
         (*kinds, EntryKind.DEVICE_FIELD),
         parents,
+        (None, "entry-0003", "", "nothing"),
         (None, "same", "", "nothing"),
         (False, True),
         ((0, 99), (1, 2), (99, 1), (0, 0)),
     ):
         query = EntryPage(
-            tenant=DEFAULT_TENANT, kind=kind, parents=parent, name=name, descending=descending, offset=offset, limit=limit
+            tenant=DEFAULT_TENANT,
+            kind=kind,
+            parents=parent,
+            template=template,
+            name=name,
+            descending=descending,
+            offset=offset,
+            limit=limit,
         )
         expected = [
             entry
             for entry in (reversed(ordered) if descending else ordered)
-            if entry.kind is kind and (parent is None or entry.parent in parent) and name in (None, entry.name)
+            if entry.kind is kind
+            and (parent is None or entry.parent in parent)
+            and template in (None, entry.template)
+            and name in (None, entry.name)
         ]
         found = await repository.read(query)
         assert (list(found.items), found.total) == (expected[offset : offset + limit], len(expected)), query

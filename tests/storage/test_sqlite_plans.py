@@ -327,13 +327,18 @@ def test_a_search_sorts_only_where_no_index_has_its_order(connection: sqlite3.Co
 
 
 def test_pages_of_profiles_and_entries_walk_an_index_in_its_order(connection: sqlite3.Connection) -> None:
-    for name, descending in itertools.product((None, "n"), (False, True)):
+    for name, template, descending in itertools.product((None, "n"), (None, "t"), (False, True)):
         profiles = ProfileSearch(tenant=DEFAULT_TENANT, name=name, descending=descending)
         found = searching.filtered_profiles(profiles)
         require_indexed(plan(connection, searching.profiles_in_order(found, profiles).text))
         for parents in (None, ("p",), ("p", "q")):
             entries = EntryPage(
-                tenant=DEFAULT_TENANT, kind=EntryKind.END_USER, parents=parents, name=name, descending=descending
+                tenant=DEFAULT_TENANT,
+                kind=EntryKind.END_USER,
+                parents=parents,
+                template=template,
+                name=name,
+                descending=descending,
             )
             filtered = directory.filtered_entries(entries)
             steps = plan(connection, directory.entries_in_order(filtered, entries).text)

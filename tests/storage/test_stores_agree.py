@@ -263,6 +263,7 @@ _PAGES: tuple[Callable[[TenantId], Any], ...] = (
     lambda tenant: DeviceClaimQuery(tenant, DeviceId("device-0002")),
     lambda tenant: EntryLoginQuery(tenant, "two"),
     lambda tenant: EntryPage(tenant=tenant, kind=EntryKind.END_USER, descending=True),
+    lambda tenant: EntryPage(tenant=tenant, kind=EntryKind.END_USER, template=""),
     lambda tenant: ProfileSearch(tenant=tenant, descending=True),
     lambda tenant: DeviceSearch(tenant=tenant, order=Order.SERIAL, owners=("",)),
     lambda tenant: DeviceSearch(tenant=tenant, order=Order.STATE, descending=True, serial="serial-1"),
