@@ -1,4 +1,4 @@
-"""ThingsBoard's device API: provisioning, telemetry and attributes, as Community Edition 4.3 speaks it.
+"""ThingsBoard's device API: provisioning, telemetry, attributes and claiming, as Community Edition 4.3 speaks it.
 
 The lifecycle in its words: `provisionState` absent is our `defined`; `provisioned` is our `provisioned`, `connected` and
 `associated`; any other value is our `discarded`.
@@ -17,15 +17,20 @@ from typing import Any, assert_never
 
 import msgspec
 
+from adapters.dialects import thingsboard_claims as claims
 from adapters.dialects import thingsboard_protobuf as protobuf
+from adapters.dialects.thingsboard_json import FIELD, UNPARSED, bad_field, is_json, require_json, text
 from adapters.exchange import Carrier, Closing, Decoded, Guest, Inbound, Outbound, Outcome, Route, Success
 from core.credentials import certificate
 from core.errors import Reason, Refusal
 from core.messages import (
     AccessToken,
     Certificate,
+    ClaimsAnnounced,
     ClientSecret,
     CredentialValue,
+    Identity,
+    Login,
     Lwm2m,
     MqttBasic,
     Provisioned,
@@ -34,12 +39,15 @@ from core.messages import (
     Reported,
     SharedSecret,
     TokenLogin,
+    Triple,
 )
-from core.model import Secret
+from core.model import Device, Secret
+from core.operate.associating import Associated
 
 NAME = "thingsboard"
 GUIDE_REPLY = "thingsboard-guide-reply"
-OPTIONS = frozenset({GUIDE_REPLY})
+OPTIONS = frozenset({GUIDE_REPLY, claims.CLAIMING_OFF})
+CLAIMING = claims.TERMS
 
 _REQUEST, _RESPONSE = "/provision/request", "/provision/response"
 _ATTRIBUTES_RESPONSE = "v1/devices/me/attributes/response/"
@@ -56,6 +64,7 @@ _DEVICE_API = (
     ("POST", "/api/v1/{token}/telemetry", "telemetry"),
     ("POST", "/api/v1/{token}/attributes", "attributes"),
     ("GET", "/api/v1/{token}/attributes", "read_attributes"),
+    ("POST", "/api/v1/{token}/claim", claims.ANNOUNCE),
 )
 ROUTES = (
     *_over(Carrier.HTTP, *_DEVICE_API),
@@ -66,7 +75,10 @@ ROUTES = (
         ("PUBLISH", "v1/devices/me/telemetry", "telemetry"),
         ("PUBLISH", "v1/devices/me/attributes", "attributes"),
         ("PUBLISH", "v1/devices/me/attributes/request/{id}", "read_attributes"),
+        ("PUBLISH", "v1/devices/me/claim", claims.ANNOUNCE),
+        ("PUBLISH", "v1/gateway/claim", claims.ANNOUNCE_BEHIND),
     ),
+    *_over(Carrier.HTTP, ("POST", claims.USER_PATH, claims.CLAIM), ("DELETE", claims.USER_PATH, claims.GIVE_UP)),
 )
 GUESTS = (Guest(name=NAME, login="provision", subscriptions=(_RESPONSE,), linger_seconds=60.0),)
 SUBSCRIPTIONS = (
@@ -96,9 +108,6 @@ class _Sent(msgspec.Struct, frozen=True):
 
 _SENT = msgspec.json.Decoder(_Sent)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ANY = msgspec.json.Decoder(msgspec.Raw)
-_TEXT = msgspec.json.Decoder(str)
-_UNPARSED, _FIELD = "body.unparsed", "body.field"
 _TYPES: dict[type, str] = {
     AccessToken: "ACCESS_TOKEN",
     MqttBasic: "MQTT_BASIC",
@@ -111,16 +120,22 @@ def decode(route: Route, inbound: Inbound) -> Decoded:
     """Read a request; raises `Refusal` MALFORMED, or UNAUTHENTICATED for an empty provisioning body."""
     if route.operation == "provision":
         return _decode_provision(inbound)
+    if route.operation in claims.OF_USERS:
+        return Decoded(claims.read_command(route.operation, inbound))
+    if route.operation in (claims.ANNOUNCE, claims.ANNOUNCE_BEHIND):
+        return Decoded(claims.read_announcement(_who(inbound), route.operation, inbound), inbound.form)
     if route.operation != "read_attributes":
-        _require_json(inbound.body)
-    return Decoded(Report(inbound.identity or TokenLogin(Secret(inbound.params["token"])), route.operation), inbound.form)
+        require_json(inbound.body)
+    return Decoded(Report(_who(inbound), route.operation), inbound.form)
 
 
-def encode(result: Provisioned | Reported, form: str, inbound: Inbound) -> Outbound:
+def encode(result: Provisioned | Reported | ClaimsAnnounced | Associated | Device, form: str, inbound: Inbound) -> Outbound:
     """Write the answer to a granted request."""
     if isinstance(result, Provisioned):
         return _provision_reply(Success.CREATED, _success_body(result, form), form, inbound)
-    if result.what != "read_attributes":
+    if isinstance(result, Associated | Device):
+        return claims.write(result)
+    if isinstance(result, ClaimsAnnounced) or result.what != "read_attributes":
         return Outbound(outcome=Success.CREATED if inbound.carrier is Carrier.COAP else Success.OK, form=form)
     return Outbound(
         outcome=Success.OK, body=b"{}", content_type="application/json", topic=_attributes_topic(inbound), form=form
@@ -130,6 +145,8 @@ def encode(result: Provisioned | Reported, form: str, inbound: Inbound) -> Outbo
 def refuse(refusal: Refusal, form: str, inbound: Inbound) -> Outbound:
     """Write the answer to a refused request: a reply without a reason where the device may read it, a status elsewhere."""
     form = form or inbound.form
+    if inbound.operation in claims.OF_USERS:
+        return claims.refuse(refusal, inbound)
     if inbound.operation == "provision":
         if refusal.reason is Reason.UNAUTHENTICATED:
             return _provision_reply(Reason.MALFORMED, _failure_body("NOT_FOUND", form), form, inbound)
@@ -144,6 +161,10 @@ def refuse(refusal: Refusal, form: str, inbound: Inbound) -> Outbound:
 
 
 # Requests
+
+
+def _who(inbound: Inbound) -> Login | Identity:
+    return inbound.identity or TokenLogin(Secret(inbound.params["token"]))
 
 
 def _decode_provision(inbound: Inbound) -> Decoded:
@@ -162,7 +183,7 @@ def _decode_other(inbound: Inbound) -> Decoded:
         fields = _OBJECT.decode(inbound.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _decode_protobuf(inbound, error)
-    texts = {name: _text(fields[name], name) for name in _Sent.__struct_fields__ if name in fields}
+    texts = {name: text(fields[name], name) for name in _Sent.__struct_fields__ if name in fields}
     return Decoded(_from_json(_Sent(**texts)), inbound.form or _JSON)
 
 
@@ -173,12 +194,12 @@ def _decode_empty(inbound: Inbound) -> Decoded:
 
 
 def _decode_protobuf(inbound: Inbound, not_json: Exception) -> Decoded:
-    if inbound.carrier is Carrier.HTTP or _is_json(inbound.body):
-        raise Refusal(Reason.MALFORMED, "the body is not a JSON object", check=_UNPARSED) from not_json
+    if inbound.carrier is Carrier.HTTP or is_json(inbound.body):
+        raise Refusal(Reason.MALFORMED, "the body is not a JSON object", check=UNPARSED) from not_json
     try:
         request = protobuf.parse_request(inbound.body)
     except protobuf.NotProtobufError as error:
-        raise Refusal(Reason.MALFORMED, "the body is neither JSON nor protobuf", check=_UNPARSED) from error
+        raise Refusal(Reason.MALFORMED, "the body is neither JSON nor protobuf", check=UNPARSED) from error
     return Decoded(_from_protobuf(request), _PROTOBUF)
 
 
@@ -201,7 +222,7 @@ def _from_json(sent: "_Sent") -> ProvisionRequest:
 
 def _from_protobuf(request: protobuf.Request) -> ProvisionRequest:
     if not 0 <= request.credentialsType < len(protobuf.CREDENTIALS_TYPES):
-        raise _bad_field("credentialsType is not known")
+        raise bad_field("credentialsType is not known")
     sent = request.credentials
     return ProvisionRequest(
         evidence=SharedSecret(request.claim.provisionDeviceKey, Secret(request.claim.provisionDeviceSecret)),
@@ -229,49 +250,17 @@ def _credential(kind: str, token: str, certificate_text: str, basic: MqttBasic) 
         case "LWM2M_CREDENTIALS":
             return Lwm2m("") if proposed else None  # cannot be proposed here: refused as an empty credential
         case _:
-            raise _bad_field("credentialsType is not known")
-
-
-def _text(raw: msgspec.Raw, name: str) -> str | None:
-    """Return a value as the reference reads it: a number or boolean is taken as its text. `null` is absent."""
-    text = bytes(raw).strip()
-    if text == b"null":
-        return None
-    if text[:1] in (b"{", b"["):
-        raise _bad_field(f"{name} is not a text")
-    if text[:1] != b'"':
-        return text.decode("ascii")
-    try:
-        return _TEXT.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _bad_field(f"{name} is not a text") from error
+            raise bad_field("credentialsType is not known")
 
 
 def _required(text: str | None, name: str) -> str:
     if text is None:
-        raise _bad_field(f"{name} is missing")
+        raise bad_field(f"{name} is missing")
     return text
 
 
 def _gateway(marked: bool) -> dict[str, Any]:
     return {"gateway": True} if marked else {}
-
-
-def _bad_field(detail: str) -> Refusal:
-    return Refusal(Reason.MALFORMED, detail, check=_FIELD)
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        _ANY.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
-
-
-def _require_json(body: bytes) -> None:
-    if not _is_json(body):
-        raise Refusal(Reason.MALFORMED, "the body is not JSON", check=_UNPARSED)
 
 
 # Replies
@@ -295,9 +284,12 @@ def _success_body(result: Provisioned, form: str) -> bytes:
 
 def _as_vendor_has_it(result: Provisioned) -> AccessToken | MqttBasic | Certificate | Lwm2m:
     """Return a device's credential in the vendor's terms: with a client secret it logs in as the user that its id names."""
-    if isinstance(result.credential, ClientSecret):
-        return MqttBasic("", result.device.id, result.credential.secret)
-    return result.credential
+    credential = result.credential
+    if isinstance(credential, ClientSecret):
+        return MqttBasic("", result.device.id, credential.secret)
+    if isinstance(credential, Triple):  # its password is signed anew at each login; these are the parts it is made of
+        return MqttBasic("", f"{credential.device_key}&{credential.product_key}", credential.secret)
+    return credential
 
 
 def _credentials_value(credential: AccessToken | MqttBasic | Certificate | Lwm2m) -> str | dict[str, str]:
@@ -366,7 +358,7 @@ def _http_error(refusal: Refusal, inbound: Inbound) -> Outbound:
 
 def _mqtt_error(refusal: Refusal, form: str, inbound: Inbound) -> Outbound:
     """A body that cannot be read is acknowledged as such; a request that can be read and is wrong ends the connection."""
-    if refusal.check == _UNPARSED:
+    if refusal.check == UNPARSED:
         return Outbound(outcome=Reason.MALFORMED, closing=Closing.UNLESS_TOLD, form=form)
-    outcome = Reason.INTERNAL if refusal.check == _FIELD else refusal.reason
+    outcome = Reason.INTERNAL if refusal.check == FIELD else refusal.reason
     return Outbound(outcome=outcome, closing=Closing.YES, form=form)
