@@ -6,7 +6,20 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.commands import bootstrap, channel, config, device, enroll, event, explain, profile, serve, tenant, token
+from adapters.commands import (
+    bootstrap,
+    channel,
+    config,
+    device,
+    enroll,
+    event,
+    explain,
+    firmware,
+    profile,
+    serve,
+    tenant,
+    token,
+)
 from adapters.commands.failure import REFUSED, USAGE, Failure
 from adapters.commands.parsing import Environ
 from adapters.commands.printable import printable
@@ -60,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for noun in (serve, profile, device, config, channel, tenant, token, event, explain, enroll, bootstrap):
+    for noun in (serve, profile, device, config, channel, firmware, tenant, token, event, explain, enroll, bootstrap):
         noun.add(commands)
     return parser
 

@@ -6,6 +6,7 @@ import msgspec
 
 from adapters.commands.access import URL_VARIABLE
 from adapters.commands.failure import Failure
+from adapters.commands.issuing_api import Signed, SignedRules
 
 T = TypeVar("T")
 
@@ -35,7 +36,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reprovision: str
     provision_key: str
     provision_secret: str | None = None
+    previous_secret_until: str | None = None
     options: tuple[str, ...] = ()
+    signed: Signed | None = None
+    credential_kind: str | None = None
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     created_at: str
     updated_at: str
 
@@ -49,6 +54,9 @@ class NewProfile(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     provision_key: str | None = None
     provision_secret: str | None = None
     options: tuple[str, ...] = ()
+    signed: SignedRules | None = None
+    credential_kind: str | None = None
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ProfileChange(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -58,16 +66,18 @@ class ProfileChange(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     strategy: str | None = None
     reprovision: str | None = None
     options: tuple[str, ...] | None = None
+    signed: SignedRules | None = None
 
 
 class NewSecret(msgspec.Struct, frozen=True, omit_defaults=True):
     """The secret that takes the place of a profile's; None: the gateway makes one."""
 
     provision_secret: str | None = None
+    overlap_seconds: int = 0
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a device proves itself with: the fields of its type, where its value is known."""
+    """What a device proves itself with: the fields of its type, where its value is known; `id` and what follows it are told."""
 
     type: str
     token: str | None = None
@@ -77,6 +87,20 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     certificate: str | None = None
     endpoint: str | None = None
     secret: str | None = None
+    product_key: str | None = None
+    device_key: str | None = None
+    id: str | None = None
+    expires_at: str | None = None
+    expired: bool = False
+
+
+class Firmware(msgspec.Struct, frozen=True, kw_only=True):
+    """The firmware that devices should run."""
+
+    version: str
+    url: str
+    size: int
+    sha256: str
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +113,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     enabled: bool
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    serial: str = ""
+    owner: str = ""
+    firmware: Firmware | None = None
+    runs: str = ""
     created_at: str
     updated_at: str
     credentials: tuple[Credential, ...] = ()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from adapters.commands.failure import Failure
+from adapters.commands.failure import Failure, UsageError
 
 if TYPE_CHECKING:
     from aiocoap import Context, Message
@@ -41,7 +41,8 @@ class Reply(msgspec.Struct, frozen=True):
     """What came back: the body, the protocol's own word on the outcome, whether that word is a good one.
 
     MQTT has no such word. `correlation` names the request to the operator where the protocol can carry it. `etag` is the
-    entity tag of the body, with its quotes. `busy` tells that the server asks to come again later.
+    entity tag of the body, with its quotes. `busy` tells that the server asks to come again later. `date` and `retry_after`
+    are the fields of HTTP (RFC 9110, sections 6.6.1 and 10.2.3).
     """
 
     body: bytes
@@ -50,6 +51,8 @@ class Reply(msgspec.Struct, frozen=True):
     correlation: str = ""
     etag: str = ""
     busy: bool = False
+    date: str = ""
+    retry_after: str = ""
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -58,6 +61,14 @@ class Login(msgspec.Struct, frozen=True):
     client_id: str = ""
     username: str = ""
     password: str = ""
+
+
+def json_body(document: msgspec.Struct) -> bytes:
+    """Return a document as JSON. Raises `UsageError` where an argument was no text in the terminal's encoding."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError as fault:
+        raise UsageError("an argument is not text: it has bytes that are not UTF-8") from fault
 
 
 async def post(server: Server, path: tuple[str, ...], body: bytes) -> Reply:
@@ -132,7 +143,14 @@ async def _post_http(server: Server, path: tuple[str, ...], body: bytes) -> Repl
         ):
             content = await response.content.read(_MAX_ANSWER_BYTES)
             status = f"HTTP {response.status} {response.reason}"
-            return Reply(content, status, response.status < 300, response.headers.get("X-Request-ID", ""))
+            return Reply(
+                content,
+                status,
+                response.status < 300,
+                response.headers.get("X-Request-ID", ""),
+                date=response.headers.get("Date", ""),
+                retry_after=response.headers.get("Retry-After", ""),
+            )
     except (aiohttp.ClientError, ValueError) as fault:
         raise unreachable(server, fault) from fault
 

@@ -115,6 +115,22 @@ class Gateway:
             raise _refused(response, content)
         return Answer(content, response.headers.get("X-Next") or None)
 
+    async def lines(self, *segments: str, body: msgspec.Struct) -> AsyncIterator[bytes]:
+        """Send a body and yield the lines of the answer (NDJSON) as they come; one that breaks off raises `Unreachable`."""
+        try:
+            async with self._session.post(
+                URL(self._url + _path(segments) + _query(self._scope), encoded=True),
+                data=io.BytesIO(msgspec.json.encode(body)),
+                headers={"Authorization": self._authorization, "Content-Type": "application/json"},
+                allow_redirects=False,
+            ) as response:
+                if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                    raise _refused(response, await response.read())
+                async for line in response.content:
+                    yield line
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as fault:  # ValueError: a line without an end
+            raise Unreachable(self._unreachable(fault)) from fault
+
     async def _addressed(self, segments: tuple[str, ...]) -> tuple[str, ...]:
         """Put an id where a name has a slash: servers and proxies do as they please with %2F (RFC 3986, section 2.2).
 

@@ -8,7 +8,7 @@ from adapters.commands.secret_input import add_secret, read_secret, read_text
 from core.model import CredentialKind
 
 CREDENTIAL_EPILOG = """\
-Without any of the credential's options the gateway makes an access token; in place of a client secret, another one.
+Without any of the credential's options the gateway draws one of the kind that the device has, or its profile wants.
 """
 
 

@@ -1,108 +1,41 @@
 """Devices from a CSV file, one at a time, and the reason for every line that holds none."""
 
-import csv
-import itertools
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from adapters.commands.api import BadLine, NewDevice
 from adapters.commands.credential_options import choose_credential
+from adapters.commands.csv_rows import CsvRows, Row
 from adapters.commands.failure import UsageError
 
-MAX_LINE_BYTES = 262_144
-_DELIMITERS = ",;\t"
 _CREDENTIAL = frozenset({"token", "client_id", "username", "password", "certificate", "client_secret"})
 _KNOWN = _CREDENTIAL | {"name", "profile"}
 
 
-class _LongLine(Exception):
-    """A line that no device's description needs."""
-
-
-class Lines:
-    """Lines of UTF-8 text, each of bounded length; bytes that are not UTF-8 become lone surrogates.
-
-    `number` is that of the last line read, `consumed` how many bytes were. Reading goes on behind a line that is too long.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.number = 0
-        self.consumed = 0
-        self._stream = stream
-
-    def __iter__(self) -> "Lines":
-        return self
-
-    def __next__(self) -> str:
-        raw = self._read()
-        if not raw:
-            raise StopIteration
-        self.number += 1
-        if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
-            self._skip()
-            raise _LongLine(f"longer than {MAX_LINE_BYTES:,} bytes")
-        return raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff" if self.number == 1 else "")
-
-    def _skip(self) -> None:
-        while (raw := self._read()) and not raw.endswith(b"\n"):
-            pass
-
-    def _read(self) -> bytes:
-        raw = self._stream.readline(MAX_LINE_BYTES)
-        self.consumed += len(raw)
-        return raw
-
-
 class CsvDevices:
-    """The devices of a CSV file (RFC 4180, with semicolons or tabs too), whose first line names the columns.
-
-    Construction reads that line and raises `UsageError` where the file cannot be imported at all.
-    """
+    """The devices of a CSV file. Construction raises `UsageError` where the file cannot be imported at all."""
 
     def __init__(self, stream: BinaryIO, has_profile: bool) -> None:
-        self._lines = Lines(stream)
-        try:
-            first = next(self._lines, "")
-            self._reader = csv.reader(itertools.chain((first,), self._lines), delimiter=_sniff(first), strict=True)
-            self._columns = [_column(cell) for cell in next(self._reader, [])]
-        except (_LongLine, csv.Error) as fault:
-            raise UsageError(f"the first line names no columns: {fault}") from fault
-        _require_columns(self._columns, has_profile)
+        self._rows = CsvRows(stream, _KNOWN, "name")
+        if "profile" not in self._rows.columns and not has_profile:
+            raise UsageError("no profile: give --profile P or a column `profile`")
         self._has_profile = has_profile
 
     @property
     def consumed(self) -> int:
         """How many bytes were read so far."""
-        return self._lines.consumed
+        return self._rows.consumed
 
     def __iter__(self) -> Iterator[NewDevice | BadLine]:
         """Yield the device of each line, or why it holds none; empty lines are passed over."""
-        while True:
-            line = self._lines.number + 1
-            try:
-                cells = [cell.strip() for cell in next(self._reader)]
-            except StopIteration:
-                return
-            except (csv.Error, _LongLine) as fault:
-                yield BadLine(line, reason=f"{fault}{self._extent(line)}")
-                continue
-            if any(cells):
-                yield self._device(line, cells)
+        for row in self._rows:
+            yield self._device(row) if isinstance(row, Row) else row
 
-    def _extent(self, line: int) -> str:
-        return f" (up to line {self._lines.number})" if self._lines.number > line else ""
-
-    def _device(self, line: int, cells: list[str]) -> NewDevice | BadLine:
-        if not _is_utf8(cells):
-            return BadLine(line, reason="not UTF-8 text")
-        if len(cells) > len(self._columns):
-            return BadLine(line, reason=f"{len(cells)} cells under {len(self._columns)} columns")
-        values = {column: cell for column, cell in zip(self._columns, cells, strict=False) if cell}
-        name = values.get("name", "")
+    def _device(self, row: Row) -> NewDevice | BadLine:
         try:
-            return self._build(line, values)
+            return self._build(row.line, row.values)
         except UsageError as fault:
-            return BadLine(line, name, str(fault))
+            return BadLine(row.line, row.values.get("name", ""), str(fault))
 
     def _build(self, line: int, values: dict[str, str]) -> NewDevice:
         if "name" not in values:
@@ -118,28 +51,3 @@ class CsvDevices:
             credential=choose_credential(**{key: values[key] for key in _CREDENTIAL & values.keys()}),
             metadata={key: value for key, value in values.items() if key not in _KNOWN},
         )
-
-
-def _sniff(header: str) -> str:
-    """Return the delimiter that the header line has most of."""
-    return max(_DELIMITERS, key=header.count)
-
-
-def _column(cell: str) -> str:
-    """Return a column's name; those with a meaning are recognised in any case."""
-    return cell.strip().lower() if cell.strip().lower() in _KNOWN else cell.strip()
-
-
-def _require_columns(columns: list[str], has_profile: bool) -> None:
-    if not _is_utf8(columns):
-        raise UsageError("the file is not UTF-8 text")
-    if "name" not in columns:
-        raise UsageError("the first line names the columns, and one of them must be `name`")
-    if repeated := next((column for column in columns if column and columns.count(column) > 1), None):
-        raise UsageError(f"two columns are named `{repeated}`")
-    if "profile" not in columns and not has_profile:
-        raise UsageError("no profile: give --profile P or a column `profile`")
-
-
-def _is_utf8(cells: list[str]) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for cell in cells for character in cell)

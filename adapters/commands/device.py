@@ -5,8 +5,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adapters.commands import api, configuring_api, configuring_view, device_export, device_import, device_view
+from adapters.commands import (
+    api,
+    configuring_api,
+    configuring_view,
+    device_credential,
+    device_export,
+    device_import,
+    device_issue,
+    device_owner,
+    device_view,
+)
 from adapters.commands.credential_options import CREDENTIAL_EPILOG, add_credential_options, credential_from
+from adapters.commands.durations import add_overlap
 from adapters.commands.listing import add_all, listed
 from adapters.commands.metadata_options import add_metadata, metadata_from
 from adapters.commands.parsing import Operation, add_group, add_operation
@@ -41,14 +52,18 @@ def add(commands: "Commands") -> None:
     show = _add_single(group, "show", _show, "show one device")
     show.add_argument("--credentials", action="store_true", help="its credentials too; this is recorded as an event")
     device_import.add(group)
+    device_issue.add(group)
     device_export.add(group)
     _add_single(group, "disable", _change(api.DeviceChange(enabled=False)), "refuse a device until it is enabled again")
     _add_single(group, "enable", _change(api.DeviceChange(enabled=True)), "let a disabled device in again")
     reset = _change(api.DeviceChange(state=DeviceState.DEFINED.value))
     _add_single(group, "reset", reset, "put a device back to defined, so that a pre_provisioned profile lets it in once more")
     _add_single(group, "revoke", _revoke, "remove all credentials of a device")
-    rotate = _add_single(group, "rotate", _rotate, "give a device a new credential; the old ones are dead", CREDENTIAL_EPILOG)
+    rotate = _add_single(group, "rotate", _rotate, "give a device a new credential in place of the old ones", CREDENTIAL_EPILOG)
     add_credential_options(rotate)
+    add_overlap(rotate)
+    device_credential.add(group)
+    device_owner.add(group)
     _add_single(group, "channels", _channels, "list the channels that a device may use now")
     _add_single(group, "delete", _delete, "delete a device and its credentials")
 
@@ -101,7 +116,7 @@ async def _profile_names(gateway: "Gateway") -> dict[str, str]:
     try:
         bodies = [body async for page in gateway.pages("profiles") for body in page]
     except Refused:
-        return {}  # a factory may list devices and not profiles; it sees their ids
+        return {}  # who may list devices and not profiles sees their ids
     profiles = (api.decode(body, api.Profile) for body in bodies)
     return {profile.id: profile.name for profile in profiles}
 
@@ -132,11 +147,9 @@ async def _revoke(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
 
 
 async def _rotate(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
-    body = await gateway.send("POST", "devices", args.device, "credentials", body=credential_from(args))
-    if screen.json:
-        screen.document(body)
-    else:
-        device_view.show_credentials(api.decode(body, api.Page[api.Credential]).items, screen)
+    query = {"overlap_seconds": args.overlap}
+    answer = await gateway.request("POST", "devices", args.device, "credentials", query=query, body=credential_from(args))
+    device_view.present_credentials(answer.body, screen)
 
 
 async def _channels(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:

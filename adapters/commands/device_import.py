@@ -58,9 +58,9 @@ def add(group: "Commands") -> None:
 
 async def _import(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> int:
     tally = Tally()
-    with _open(args.file) as stream:
+    with open_input(args.file) as stream:
         devices = CsvDevices(stream, has_profile=bool(args.profile))
-        with progress("importing", _size(stream), "bytes", screen.err) as shown:
+        with progress("importing", size_of(stream), "bytes", screen.err) as shown:
             importer = _Importer(gateway, args.profile, tally, shown)
             try:
                 await importer.run(devices)
@@ -128,7 +128,8 @@ class _Importer:
 
 
 @contextlib.contextmanager
-def _open(path: str) -> Iterator[BinaryIO]:
+def open_input(path: str) -> Iterator[BinaryIO]:
+    """Open a file, or standard input for `-`. Raises `UsageError`."""
     if path == "-":
         yield sys.stdin.buffer
         return
@@ -139,7 +140,7 @@ def _open(path: str) -> Iterator[BinaryIO]:
         raise UsageError(f"cannot read {path}: {fault.strerror}") from fault
 
 
-def _size(stream: BinaryIO) -> int | None:
+def size_of(stream: BinaryIO) -> int | None:
     """Return how many bytes there are to read, None where that cannot be known."""
     try:
         status = os.fstat(stream.fileno())

@@ -36,6 +36,7 @@ def show_device(device: api.Device, screen: Screen) -> None:
             ("state", device.state),
             ("enabled", _yes(device.enabled)),
             ("profile", device.profile),
+            *_where_known(device),
             ("metadata", msgspec.json.encode(device.metadata).decode() if device.metadata else ""),
             ("created", device.created_at),
             ("updated", device.updated_at),
@@ -56,9 +57,21 @@ def show_credentials(credentials: Sequence[api.Credential], screen: Screen) -> N
             ("password", credential.password),
             ("certificate", credential.certificate),
             ("endpoint", credential.endpoint),
+            ("product key", credential.product_key),
+            ("device key", credential.device_key),
             ("secret", credential.secret),
+            ("ends", _end(credential)),
+            ("id", credential.id),
         ]
         screen.fields([("credential", credential.type), *((name, value) for name, value in values if value is not None)])
+
+
+def present_credentials(body: bytes, screen: Screen) -> None:
+    """Print credentials as the gateway answered them."""
+    if screen.json:
+        screen.document(body)
+    else:
+        show_credentials(api.decode(body, api.Page[api.Credential]).items, screen)
 
 
 def join(device: bytes, credentials: bytes) -> bytes:
@@ -66,6 +79,16 @@ def join(device: bytes, credentials: bytes) -> bytes:
     document = api.decode(device, dict[str, msgspec.Raw])
     items = api.decode(credentials, api.Page[msgspec.Raw]).items
     return msgspec.json.encode({**document, "credentials": items})
+
+
+def _where_known(device: api.Device) -> list[tuple[str, str]]:
+    firmware = f"{device.firmware.version} from {device.firmware.url}" if device.firmware else ""
+    pairs = [("serial", device.serial), ("owner", device.owner), ("firmware", firmware), ("runs", device.runs)]
+    return [(name, value) for name, value in pairs if value]
+
+
+def _end(credential: api.Credential) -> str | None:
+    return f"{credential.expires_at} (is over)" if credential.expired else credential.expires_at
 
 
 def _yes(truth: bool) -> str:

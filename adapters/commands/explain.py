@@ -51,12 +51,12 @@ def _explained(body: msgspec.Raw) -> bytes:
     document = api.decode(body, dict[str, msgspec.Raw])
     if not event.check:
         return bytes(body)
-    known = explanation(event.check, event.detail or "", event.dialect or "")
+    known = explanation(event.check, event.detail or "", event.dialect or "", event.actor or "")
     return msgspec.json.encode({**document, "meaning": known.meaning, "remedy": known.remedy})
 
 
 def _show(event: api.Event, screen: Screen) -> None:
-    known = explanation(event.check, event.detail or "", event.dialect or "") if event.check else None
+    known = explanation(event.check, event.detail or "", event.dialect or "", event.actor or "") if event.check else None
     pairs = [
         ("what", event.kind),
         ("in words", EVENT_WORDS.get(event.kind)),

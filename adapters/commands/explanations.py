@@ -3,16 +3,23 @@
 from types import MappingProxyType
 from typing import Final
 
+from adapters.commands.allocating_explanations import ALLOCATING, ALLOCATING_COMMANDS
+from adapters.commands.associating_explanations import ASSOCIATING, ASSOCIATING_COMMANDS
 from adapters.commands.configuring_explanations import CONFIGURING, CONFIGURING_COMMANDS
+from adapters.commands.directing_explanations import DIRECTING_COMMANDS
 from adapters.commands.explanation import Explanation
+from adapters.commands.issuing_explanations import ISSUING_COMMANDS
+from adapters.commands.login_explanations import LOGINS
+from adapters.commands.signed_explanations import SIGNED
+from adapters.commands.xively_explanations import XIVELY
 
 
-def explanation(check: str, detail: str, dialect: str = "") -> Explanation:
-    """Return what a check means to who asked in a dialect: some checks refuse both devices and operators.
+def explanation(check: str, detail: str, dialect: str = "", actor: str = "") -> Explanation:
+    """Return what a check means to who asked in a dialect: some checks refuse both devices and operators (who have a name).
 
     An unknown one speaks by the event's own detail, a known protocol by its fault.
     """
-    of_commands = dialect == _OPERATOR
+    of_commands = dialect == _OPERATOR or bool(actor)
     known = (COMMANDS.get(check) if of_commands else None) or EXPLANATIONS.get(check) or COMMANDS.get(check)
     if known is not None:
         return known
@@ -42,6 +49,11 @@ _RESEND: Final = "It may come again; if this goes on, slow the devices down or r
 EXPLANATIONS: Final = MappingProxyType(
     {
         **CONFIGURING,
+        **ALLOCATING,
+        **ASSOCIATING,
+        **SIGNED,
+        **LOGINS,
+        **XIVELY,
         "claim.empty": Explanation(
             "The device sent an empty claim key or an empty secret.",
             "Write the profile's key and secret into the firmware (firstlight profile show NAME shows the key).",
@@ -54,6 +66,10 @@ EXPLANATIONS: Final = MappingProxyType(
             f"A profile has this claim key, but the secret is another. {_CLAIM}",
             "Give the firmware the right secret; if nobody knows it any more, firstlight profile rotate NAME makes a new one."
             " Many of these from one source may be someone guessing.",
+        ),
+        "credential.kind": Explanation(
+            "The device proposed another kind of credential than its profile's devices have, or none where it must bring one.",
+            "Let the firmware propose that kind, or make the device with firstlight device define.",
         ),
         "profile.disabled": Explanation(
             "Key and secret are right, but the profile is disabled and lets nobody in.",
@@ -134,7 +150,9 @@ EXPLANATIONS: Final = MappingProxyType(
             + _LOGIN,
         ),
         "login.password": Explanation(
-            "The MQTT user name or client id is a device's, but the password (or the other part) is not right.", _LOGIN
+            "The MQTT user name or client id is a device's, but the password (or the other part) is not right; or a user of the"
+            " directory gave an account, a login or a password that is not right.",
+            f"{_LOGIN} An admin may give the user another password.",
         ),
         "limit.source": Explanation(
             "This source address made more attempts than FIRSTLIGHT_LIMIT_SOURCE allows.",
@@ -225,6 +243,10 @@ EXPLANATIONS: Final = MappingProxyType(
 COMMANDS: Final = MappingProxyType(
     {
         **CONFIGURING_COMMANDS,
+        **ALLOCATING_COMMANDS,
+        **ASSOCIATING_COMMANDS,
+        **DIRECTING_COMMANDS,
+        **ISSUING_COMMANDS,
         "body.empty": Explanation("The request had no body.", "Send a JSON object; /openapi.json describes it."),
         "body.field": Explanation(
             "A field of the body is missing, unknown or of the wrong kind; the detail names it.", _ASK_COMMAND

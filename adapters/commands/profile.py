@@ -3,23 +3,31 @@
 import argparse
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from adapters.commands import api
+from adapters.commands.durations import add_overlap
+from adapters.commands.issuing_api import Signed
+from adapters.commands.metadata_options import add_metadata, metadata_from
 from adapters.commands.parsing import add_group, add_operation
 from adapters.commands.secret_input import add_secret, read_secret
 from adapters.commands.show import Screen
-from core.model import Reprovision, Strategy
+from adapters.commands.signed_options import add_signed_options, signed_from
+from core.model import CredentialKind, Reprovision, Strategy
 
 if TYPE_CHECKING:
     from adapters.commands.client import Gateway
     from adapters.commands.parsing import Commands
 
 _STRATEGIES = [strategy.value for strategy in Strategy]
+_KINDS = [kind.value for kind in CredentialKind]
 _REPROVISIONS = [reprovision.value for reprovision in Reprovision]
 
 _CREATE_EPILOG = """\
 strategies:
   create_new       any device that knows key and secret is created
   pre_provisioned  only devices defined before (firstlight device define, import) get in
+  signed           devices sign with the group's secret; --key is the group's id
   disabled         nobody gets in
 
 A device that asks again is refused (deny), given what it has (same) or given anew (rotate).
@@ -29,6 +37,7 @@ examples:
   firstlight profile create meters
   firstlight profile create meters --strategy pre_provisioned --reprovision same
   firstlight profile create meters --key meters-2026 --secret-file meters.secret
+  firstlight profile create pumps --strategy signed --no-self-registration --mqtt-url ssl://mqtt.example.net:8883
 """
 
 
@@ -39,6 +48,8 @@ def add(commands: "Commands") -> None:
     create.add_argument("name", metavar="NAME")
     create.add_argument("--key", help="the key devices present (default: generated)")
     add_secret(create, "secret", "the secret devices present")
+    create.add_argument("--credential-kind", choices=_KINDS, help="the only kind that its devices can have, for good")
+    add_metadata(create, "a note")
     _add_rules(create)
     add_operation(group, "list", _list, "list all profiles")
     for name, operation, summary in (
@@ -51,15 +62,17 @@ def add(commands: "Commands") -> None:
     change.add_argument("profile", metavar="NAME", help="name or id")
     change.add_argument("--name", help="a new name")
     _add_rules(change)
-    rotate = add_operation(group, "rotate", _rotate, "give a profile a new secret; the old one is dead at once")
+    rotate = add_operation(group, "rotate", _rotate, "give a profile a new secret in place of the old one")
     rotate.add_argument("profile", metavar="NAME", help="name or id")
     add_secret(rotate, "secret", "the new secret")
+    add_overlap(rotate)
 
 
 def _add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", choices=_STRATEGIES, help="who gets in (default when made: create_new)")
     parser.add_argument("--reprovision", choices=_REPROVISIONS, help="what who asks again gets (default when made: deny)")
     parser.add_argument("--option", action="append", metavar="NAME", help="switch a dialect's option on; may be repeated")
+    add_signed_options(parser)
 
 
 async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
@@ -70,6 +83,9 @@ async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
         provision_key=args.key,
         provision_secret=read_secret(args, "secret"),
         options=tuple(args.option or ()),
+        signed=signed_from(args),
+        credential_kind=args.credential_kind,
+        metadata=metadata_from(args),
     )
     _present(await gateway.send("POST", "profiles", body=profile), screen)
 
@@ -92,7 +108,13 @@ async def _show(args: argparse.Namespace, gateway: "Gateway", screen: Screen) ->
 
 async def _change(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
     options = None if args.option is None else tuple(args.option)
-    change = api.ProfileChange(name=args.name, strategy=args.strategy, reprovision=args.reprovision, options=options)
+    change = api.ProfileChange(
+        name=args.name,
+        strategy=args.strategy,
+        reprovision=args.reprovision,
+        options=options,
+        signed=signed_from(args),
+    )
     _present(await gateway.send("PATCH", "profiles", args.profile, body=change), screen)
 
 
@@ -102,13 +124,26 @@ async def _disable(args: argparse.Namespace, gateway: "Gateway", screen: Screen)
 
 
 async def _rotate(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
-    secret = api.NewSecret(read_secret(args, "secret"))
+    secret = api.NewSecret(read_secret(args, "secret"), args.overlap or 0)
     _present(await gateway.send("POST", "profiles", args.profile, "rotate", body=secret), screen)
 
 
 async def _delete(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
     await gateway.send("DELETE", "profiles", args.profile)
     screen.done("profile", args.profile, "deleted")
+
+
+def _signed(signed: Signed) -> list[tuple[str, str]]:
+    tolerance = signed.timestamp_tolerance_s
+    return [
+        ("auto activation", "yes" if signed.auto_activation else "no"),
+        ("self registration", "yes" if signed.self_registration else "no"),
+        ("timestamp tolerance", "none" if tolerance is None else f"{tolerance} s"),
+        ("reallocation", signed.reallocation),
+        ("product key", signed.product_key),
+        ("MQTT address", signed.mqtt_url),
+        ("HTTP address", signed.http_url),
+    ]
 
 
 def _present(body: bytes, screen: Screen) -> None:
@@ -124,6 +159,10 @@ def _present(body: bytes, screen: Screen) -> None:
             ("options", ", ".join(profile.options)),
             ("provision key", profile.provision_key),
             *([("provision secret", profile.provision_secret)] if profile.provision_secret else []),
+            *([("old secret until", profile.previous_secret_until)] if profile.previous_secret_until else []),
+            *([("credential kind", profile.credential_kind)] if profile.credential_kind else []),
+            *(_signed(profile.signed) if profile.signed else []),
+            *([("metadata", msgspec.json.encode(profile.metadata).decode())] if profile.metadata else []),
             ("created", profile.created_at),
             ("updated", profile.updated_at),
             ("id", profile.id),

@@ -43,12 +43,13 @@ def _serve(args: argparse.Namespace, environ: Environ) -> int:
 def _check(args: argparse.Namespace, environ: Environ) -> int:
     from adapters import spoken
     from adapters.config import SettingError, describe
+    from adapters.own_addresses import OwnAddresses
 
     config = _config(environ)
     try:
         for name in ("http", "coap", "mqtt"):
             for address in getattr(config, name):
-                spoken.at(name.upper(), address, config)
+                spoken.at(name.upper(), address, config, OwnAddresses())
     except SettingError as fault:
         raise UsageError(str(fault)) from fault
     screen = Screen(sys.stdout, sys.stderr)

@@ -15,6 +15,11 @@ def add_server(parser: argparse.ArgumentParser, timeout_seconds: float, over: st
     parser.add_argument("--timeout", type=_seconds, default=timeout_seconds, metavar="SECONDS", help=help_text)
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json`."""
+    parser.add_argument("--json", action="store_true", help="print the answer as one line of JSON, whatever it is")
+
+
 def server_from(args: argparse.Namespace) -> Server:
     """Return the server that was named."""
     return Server(args.over, args.host, args.port or PORTS[args.over], args.timeout)

@@ -49,8 +49,8 @@ class _Basic(msgspec.Struct, frozen=True, rename="camel"):
 
 
 async def provision(server: Server, request: Request) -> Reply:
-    """Send the request over the server's protocol. Raises `Failure` when there is no answer."""
-    body = msgspec.json.encode(request)
+    """Send the request over the server's protocol. Raises `Failure` when there is no answer, and `UsageError`."""
+    body = carriers.json_body(request)
     if server.carrier == "mqtt":
         return await carriers.ask(server, _LOGIN, _REQUEST_TOPIC, _RESPONSE_TOPIC, body)
     return await carriers.post(server, _PATH, body)

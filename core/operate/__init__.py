@@ -5,28 +5,39 @@ from typing import Any
 
 import msgspec
 
+from core.associate import ClaimingTerms
 from core.audit import Audit
-from core.errors import Refusal
+from core.errors import Reason, Refusal
 from core.issuer import Issuer
 from core.limits import Buckets
 from core.messages import Context
-from core.model import EventKind, Lookup
-from core.operate import configuring, messages
-from core.operate.access import SEE_SECRETS, Access, bearer_lookup
+from core.model import EventKind, Lookup, Secret
+from core.operate import allocating, associating, configuring, directing, issuing, messages, updating
+from core.operate.access import BEARER_LIMIT, SEE_SECRETS, Access, bearer_lookup
+from core.operate.allocation import Allocation
+from core.operate.batches import Batches
 from core.operate.channels import Channels
+from core.operate.claims import Claims
 from core.operate.clients import Clients
 from core.operate.configs import Configs
 from core.operate.credentials import Credentials
 from core.operate.devices import Devices
+from core.operate.directory import Directory
 from core.operate.events import Events
+from core.operate.firmware import FirmwareDesk
 from core.operate.imports import Imports
 from core.operate.mapping import Mappings
-from core.operate.messages import Operation
+from core.operate.messages import Operation, Operations
 from core.operate.profiles import Profiles
 from core.operate.registry import Registry, Scope
+from core.operate.secrets import Secrets
+from core.operate.serial_search import SerialSearch
+from core.operate.serials import Serials
+from core.operate.templated import Templated
+from core.operate.templates import Templates
 from core.operate.tenants import Tenants
 from core.operate.tokens import Tokens
-from core.ports import Repository
+from core.ports import Presence, Repository
 
 __all__ = ["Operate", "Operation", "bearer_lookup"]
 
@@ -38,6 +49,8 @@ class Operate:
 
     `admin` is `bearer_lookup` of the admin token; `failures` limits wrong bearer tokens by source; `options` are the names
     of the dialect options that profiles may switch on, `reserved` the ids that no tenant may have: paths begin with them.
+    `claiming` is how devices announce that they may be claimed; guesses at codes are limited as wrong tokens are.
+    `presence` knows who is connected; without it nobody is.
     """
 
     def __init__(
@@ -49,11 +62,15 @@ class Operate:
         failures: Buckets,
         options: frozenset[str],
         reserved: frozenset[str] = frozenset(),
+        claiming: ClaimingTerms | None = None,
+        presence: Presence | None = None,
     ) -> None:
         self._audit = audit
         self._access = Access(repository, issuer, admin, failures)
         registry = Registry(repository, issuer, audit)
-        self._handlers = _handlers(registry, options) | _configuring(registry, reserved)
+        self._handlers = _associating(registry, failures, claiming)
+        self._handlers |= _handlers(registry, options) | _configuring(registry, reserved) | _allocating(registry)
+        self._handlers |= _directing(registry, presence)
 
     async def __call__(self, operation: Operation, context: Context) -> Any:
         """Carry out a command and return its result (`core.operate.results`, or an entity of `core.model`).
@@ -69,16 +86,41 @@ class Operate:
             if isinstance(command, messages.Unreadable):
                 raise command.refusal
             tenant = await self._access.admit(actor, command, operation.tenant)
-            scope = Scope(tenant, context, reveals=actor.role in SEE_SECRETS)
+            scope = Scope(tenant, context, actor, reveals=actor.role in SEE_SECRETS)
             return await self._handlers[type(command)](command, scope)
         except Refusal as refusal:
             await self._audit.refused(EventKind.REQUEST_REFUSED, context, refusal, device_name=name)
             raise
 
+    async def each(self, operations: Operations, context: Context) -> tuple[Any, ...]:
+        """Carry out operations one after the other; where one is refused its `Refusal` stands in place of its result.
+
+        A bearer that is refused is not asked about again: a wrong token counts once, however much comes with it.
+        """
+        results: list[Any] = []
+        refused: dict[Secret, Refusal] = {}
+        for operation in operations.items:
+            result = refused.get(operation.bearer) or await self._result(operation, context)
+            if isinstance(result, Refusal) and _is_of_bearer(result):
+                refused[operation.bearer] = result
+            results.append(result)
+        return tuple(results)
+
+    async def _result(self, operation: Operation, context: Context) -> Any:
+        try:
+            return await self(operation, context)
+        except Refusal as refusal:
+            return refusal
+
+
+def _is_of_bearer(refusal: Refusal) -> bool:
+    """Tell whether it is the bearer that is refused, and not what it asks for."""
+    return refusal.reason is Reason.UNAUTHENTICATED or refusal.check == BEARER_LIMIT
+
 
 def _handlers(registry: Registry, options: frozenset[str]) -> dict[type, Handler]:
     profiles, devices, credentials = Profiles(registry, options), Devices(registry), Credentials(registry)
-    imports, events, tokens = Imports(registry), Events(registry), Tokens(registry)
+    imports, batches, events, tokens = Imports(registry), Batches(registry), Events(registry), Tokens(registry)
     return {
         messages.CreateProfile: profiles.create,
         messages.ListProfiles: profiles.list,
@@ -93,9 +135,12 @@ def _handlers(registry: Registry, options: frozenset[str]) -> dict[type, Handler
         messages.ChangeDevice: devices.change,
         messages.DeleteDevice: devices.delete,
         messages.ReadCredentials: credentials.read,
+        messages.AddCredential: credentials.add,
         messages.RotateCredentials: credentials.rotate,
+        messages.RevokeCredential: credentials.revoke_one,
         messages.RevokeCredentials: credentials.revoke,
         messages.ImportDevices: imports.import_devices,
+        issuing.IssueBatch: batches.issue,
         messages.ListEvents: events.list,
         messages.CreateToken: tokens.create,
         messages.ListTokens: tokens.list,
@@ -128,4 +173,55 @@ def _configuring(registry: Registry, reserved: frozenset[str]) -> dict[type, Han
         configuring.ListPermitted: configs.permitted,
         configuring.CreateMapping: mappings.create,
         configuring.ShowMapping: mappings.show,
+    }
+
+
+def _allocating(registry: Registry) -> dict[type, Handler]:
+    serials, search, allocation = Serials(registry), SerialSearch(registry), Allocation(registry)
+    return {
+        allocating.CreateSerials: serials.create,
+        allocating.ShowSerial: search.show,
+        allocating.SearchSerials: search.search,
+        allocating.UpdateSerial: allocation.update,
+        allocating.AllocateSerial: allocation.allocate,
+        allocating.ResetAllocations: allocation.reset,
+        allocating.ReplaceSerial: allocation.replace,
+        allocating.DeleteSerials: allocation.delete,
+    }
+
+
+def _associating(registry: Registry, guesses: Buckets, terms: ClaimingTerms | None) -> dict[type, Handler]:
+    claims, firmware = Claims(registry, guesses, terms), FirmwareDesk(registry)
+    return {
+        associating.OfferDevice: claims.offer,
+        associating.WithdrawOffer: claims.withdraw,
+        associating.AssociateByCode: claims.associate,
+        associating.ClaimDevice: claims.claim,
+        associating.GiveUpDevice: claims.give_up,
+        updating.SetFirmware: firmware.set,
+        updating.ListFirmware: firmware.list,
+    }
+
+
+def _directing(registry: Registry, presence: Presence | None) -> dict[type, Handler]:
+    directory, templates, secrets = Directory(registry), Templates(registry), Secrets(registry)
+    templated = Templated(registry, presence)
+    return {
+        directing.CreateEntry: directory.create,
+        directing.ListEntries: directory.list,
+        directing.ShowEntry: directory.show,
+        directing.ChangeEntry: directory.change,
+        directing.DeleteEntry: directory.delete,
+        directing.CreateTemplate: templates.create,
+        directing.ListTemplates: templates.list,
+        directing.ShowTemplate: templates.show,
+        directing.ChangeTemplate: templates.change,
+        directing.RegisterDevice: templated.register,
+        directing.SearchDevices: templated.search,
+        directing.ViewDevice: templated.view,
+        directing.EditDevice: templated.edit,
+        directing.RemoveDevice: templated.remove,
+        directing.IssueSecret: secrets.issue,
+        directing.RegisterCertificate: secrets.register,
+        directing.IssueUserSecret: secrets.issue_to_user,
     }

@@ -8,7 +8,7 @@ from core.crypto.tokens import new_id
 from core.issuer import Issuer
 from core.messages import CredentialValue
 from core.model import Credential, Device, DeviceId, Lookup, Profile
-from core.operate import values
+from core.operate import kinds, values
 from core.operate.messages import DefineDevice, ImportRow
 
 
@@ -21,11 +21,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
 
 
-def define(command: DefineDevice | ImportRow, issuer: Issuer) -> Definition:
-    """Check what can be checked without the registry, and draw what was left out. Raises `Refusal` MALFORMED."""
+def define(command: DefineDevice | ImportRow, profile: Profile, issuer: Issuer) -> Definition:
+    """Check what can be checked without the registry, and draw what was left out. Raises as `values.complete` does."""
     name = values.require_device_name(command.name)
     values.require_metadata(command.metadata)
-    value = values.complete(command.credential, issuer)
+    value = values.complete(command.credential or kinds.drawn(kinds.usual(profile)), profile, issuer)
     return Definition(name=name, value=value, lookup=issuer.lookup(value), metadata=command.metadata)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from core import lifecycle
 from core.model import Device, DeviceId, DeviceState, EventKind
 from core.operate import values
-from core.operate.definition import Definition, define, make
+from core.operate.definition import define, make
 from core.operate.messages import ChangeDevice, DefineDevice, DeleteDevice, ListDevices, ShowDevice
 from core.operate.registry import Registry, Scope, paged
 from core.operate.results import DefinedDevice, Done, Page, ShownCredential
@@ -24,9 +24,8 @@ class Devices(msgspec.Struct, frozen=True):
     registry: Registry
 
     async def define(self, command: DefineDevice, scope: Scope) -> DefinedDevice:
-        """Make a device with a credential that is kept. Raises `Refusal` MALFORMED, NOT_FOUND or CONFLICT."""
-        definition = define(command, self.registry.issuer)
-        return await self.registry.settle(partial(self._define, definition, command.profile, scope))
+        """Make a device with a credential that is kept. Raises `Refusal` MALFORMED, NOT_FOUND, UNPROCESSABLE or CONFLICT."""
+        return await self.registry.settle(partial(self._define, command, scope))
 
     async def list(self, command: ListDevices, scope: Scope) -> Page[Device]:
         """Return a page of devices. Raises `Refusal` NOT_FOUND for a profile that does not exist."""
@@ -57,8 +56,10 @@ class Devices(msgspec.Struct, frozen=True):
         """Remove a device and its credentials. Raises `Refusal` NOT_FOUND or CONFLICT."""
         return await self.registry.settle(partial(self._delete, command, scope))
 
-    async def _define(self, definition: Definition, profile: str, scope: Scope) -> DefinedDevice:
-        device, credential = await make(definition, await self.registry.profile(profile, scope), self.registry.issuer)
+    async def _define(self, command: DefineDevice, scope: Scope) -> DefinedDevice:
+        profile = await self.registry.profile(command.profile, scope)
+        definition = define(command, profile, self.registry.issuer)
+        device, credential = await make(definition, profile, self.registry.issuer)
         event = self.registry.device_event(EventKind.DEVICE_DEFINED, device, scope)
         await self.registry.commit(event, Changes(insert=(device, credential)))
         return DefinedDevice(device, (ShownCredential(credential, definition.value),))

@@ -3,11 +3,17 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from core.errors import Refusal
 from core.messages import Lwm2m
-from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy, TenantId
+from core.model import CredentialKind, DeviceState, EventKind, Reallocation, Reprovision, Role, Secret, Strategy, TenantId
+from core.operate.allocating import AllocatingCommand
+from core.operate.associating import AssociatingCommand
 from core.operate.configuring import ConfiguringCommand
+from core.operate.directing import DirectingCommand
+from core.operate.issuing import IssuingCommand
+from core.operate.updating import UpdatingCommand
 
 PAGE = 100
 """Entries of a page where none are asked for."""
@@ -42,11 +48,30 @@ class ProposedSecret(msgspec.Struct, frozen=True):
     secret: Secret | None = None
 
 
-ProposedCredential = ProposedToken | ProposedBasic | ProposedCertificate | ProposedSecret | Lwm2m
+class ProposedTriple(msgspec.Struct, frozen=True):
+    """A triple, drawn for the product key of a profile whose devices sign."""
+
+
+ProposedCredential = ProposedToken | ProposedBasic | ProposedCertificate | ProposedSecret | ProposedTriple | Lwm2m
+
+
+class SignedRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator says of a `SignedPolicy`; what is left out is chosen, or stays as it is."""
+
+    auto_activation: bool | UnsetType = UNSET
+    self_registration: bool | UnsetType = UNSET
+    timestamp_tolerance_s: int | UnsetType | None = UNSET
+    reallocation: Reallocation | UnsetType = UNSET
+    product_key: str | UnsetType = UNSET
+    mqtt_url: str | UnsetType = UNSET
+    http_url: str | UnsetType = UNSET
 
 
 class CreateProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """Make a profile; key and secret are drawn where none are given."""
+    """Make a profile; key and secret are drawn where none are given.
+
+    `signed` may be there with that strategy alone. `credential_kind` is the only kind that its devices can have, for good.
+    """
 
     name: str
     strategy: Strategy = Strategy.CREATE_NEW
@@ -54,6 +79,9 @@ class CreateProfile(msgspec.Struct, frozen=True, kw_only=True):
     provision_key: str | None = None
     provision_secret: Secret | None = None
     options: tuple[str, ...] = ()
+    signed: SignedRules | None = None
+    credential_kind: CredentialKind | None = None
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class ListProfiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,20 +98,29 @@ class ShowProfile(msgspec.Struct, frozen=True):
 
 
 class ChangeProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """Change what is not None of a profile."""
+    """Change what is not None of a profile; `metadata` replaces all of it.
+
+    One whose devices sign stays one: it may be disabled and come back. No other becomes one.
+    """
 
     ref: str
     name: str | None = None
     strategy: Strategy | None = None
     reprovision: Reprovision | None = None
     options: tuple[str, ...] | None = None
+    signed: SignedRules | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class RotateProfile(msgspec.Struct, frozen=True):
-    """Give a profile another secret, drawn where none is given; the old one is dead at once."""
+    """Give a profile another secret, drawn where none is given; the old one is good for `overlap_seconds` still.
+
+    Any secret before that is dead at once.
+    """
 
     ref: str
     provision_secret: Secret | None = None
+    overlap_seconds: int = 0
 
 
 class DeleteProfile(msgspec.Struct, frozen=True):
@@ -137,19 +174,35 @@ class DeleteDevice(msgspec.Struct, frozen=True):
 
 
 class ReadCredentials(msgspec.Struct, frozen=True):
-    """A device's credentials, with their values where these were kept."""
+    """All credentials of a device, with their values where these were kept. A factory reads those of new devices alone."""
 
     ref: str
 
 
-class RotateCredentials(msgspec.Struct, frozen=True):
-    """Give a device one new credential; all old ones are dead at once.
+class AddCredential(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a device one more credential, which ends after `expires_in_seconds` (None: never).
 
-    Where none is proposed it is a client secret for a device that has one, an access token for any other.
+    Where none is proposed one is drawn, of the kind of the newest that it has.
     """
 
     ref: str
     credential: ProposedCredential | None = None
+    expires_in_seconds: int | None = None
+
+
+class RotateCredentials(msgspec.Struct, frozen=True):
+    """Give a device a new credential, as in `AddCredential`; all it had are good for `overlap_seconds` at most still."""
+
+    ref: str
+    credential: ProposedCredential | None = None
+    overlap_seconds: int = 0
+
+
+class RevokeCredential(msgspec.Struct, frozen=True):
+    """Take one credential from a device, by the credential's id."""
+
+    ref: str
+    credential: str
 
 
 class RevokeCredentials(msgspec.Struct, frozen=True):
@@ -229,7 +282,9 @@ Command = (
     | ChangeDevice
     | DeleteDevice
     | ReadCredentials
+    | AddCredential
     | RotateCredentials
+    | RevokeCredential
     | RevokeCredentials
     | ImportDevices
     | ListEvents
@@ -237,6 +292,11 @@ Command = (
     | ListTokens
     | DeleteToken
     | ConfiguringCommand
+    | IssuingCommand
+    | DirectingCommand
+    | AssociatingCommand
+    | UpdatingCommand
+    | AllocatingCommand
 )
 
 
@@ -252,3 +312,9 @@ class Operation(msgspec.Struct, frozen=True):
     bearer: Secret
     tenant: TenantId | None
     command: Command | Unreadable
+
+
+class Operations(msgspec.Struct, frozen=True):
+    """Operations to be carried out one after the other, whatever becomes of the others: a result or `Refusal` for each."""
+
+    items: tuple[Operation, ...]

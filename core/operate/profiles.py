@@ -6,10 +6,12 @@ import msgspec
 
 from core.attestation import secret_row
 from core.crypto.tokens import new_id
-from core.model import EventKind, Profile, ProfileId, Sealed, Secret
-from core.operate import values
+from core.errors import Guard
+from core.model import EventKind, Profile, ProfileId, Sealed, Secret, Strategy
+from core.operate import signing, values
+from core.operate.credentials import LONGEST_OVERLAP_SECONDS
 from core.operate.messages import ChangeProfile, CreateProfile, DeleteProfile, ListProfiles, RotateProfile, ShowProfile
-from core.operate.registry import Registry, Scope, paged
+from core.operate.registry import HEALED, Registry, Scope, paged
 from core.operate.results import Done, Page, SecretProfile
 from core.ports import Changes, Delete
 from core.queries import ProfilePage
@@ -22,29 +24,11 @@ class Profiles(msgspec.Struct, frozen=True):
     options: frozenset[str]
 
     async def create(self, command: CreateProfile, scope: Scope) -> SecretProfile:
-        """Make a profile. Raises `Refusal` MALFORMED, or CONFLICT where its name or key is taken."""
-        entropy, now = self.registry.issuer.entropy, self.registry.issuer.clock.now()
-        identity = ProfileId(new_id(now, entropy))
+        """Make a profile. Raises `Refusal` MALFORMED, or CONFLICT where its name or a key that was given is taken."""
         secret = self._secret(command.provision_secret)
-        key = command.provision_key
-        if key is None:
-            key = values.draw_claim_text(entropy)
-        values.require_text(key, "provision_key")
-        profile = Profile(
-            id=identity,
-            tenant=scope.tenant,
-            name=values.require_label(command.name, "name"),
-            strategy=command.strategy,
-            reprovision=command.reprovision,
-            provision_key=key,
-            provision_secret=self._seal(secret, identity),
-            options=values.require_options(command.options, self.options),
-            created_at=now,
-            updated_at=now,
-        )
-        event = self.registry.profile_event(EventKind.PROFILE_CREATED, profile, scope, profile.name)
-        await self.registry.settle(partial(self.registry.commit, event, Changes(insert=(profile,))))
-        return SecretProfile(profile, secret)
+        profile = self._new(command, secret, scope)
+        drawn_anew = HEALED | {Guard.PROVISION_KEY} if command.provision_key is None else HEALED
+        return await self.registry.settle(partial(self._create, profile, command, secret, scope), healed=drawn_anew)
 
     async def list(self, command: ListProfiles, scope: Scope) -> Page[Profile]:
         """Return a page of profiles."""
@@ -57,7 +41,9 @@ class Profiles(msgspec.Struct, frozen=True):
         return await self.registry.profile(command.ref, scope)
 
     async def change(self, command: ChangeProfile, scope: Scope) -> Profile:
-        """Change a profile. Raises `Refusal` MALFORMED, NOT_FOUND or CONFLICT."""
+        """Change a profile. Raises `Refusal` MALFORMED, NOT_FOUND, UNPROCESSABLE or CONFLICT."""
+        if command.metadata is not None:
+            values.require_metadata(command.metadata)
         name = None if command.name is None else values.require_label(command.name, "name")
         options = None if command.options is None else values.require_options(command.options, self.options)
         return await self.registry.settle(
@@ -66,6 +52,7 @@ class Profiles(msgspec.Struct, frozen=True):
 
     async def rotate(self, command: RotateProfile, scope: Scope) -> SecretProfile:
         """Give a profile another secret. Raises `Refusal` MALFORMED, NOT_FOUND or CONFLICT."""
+        values.require_seconds(command.overlap_seconds, "overlap_seconds", 0, LONGEST_OVERLAP_SECONDS)
         secret = self._secret(command.provision_secret)
         profile = await self.registry.settle(partial(self._rotate, command, secret, scope))
         return SecretProfile(profile, secret)
@@ -74,10 +61,52 @@ class Profiles(msgspec.Struct, frozen=True):
         """Remove a profile. Raises `Refusal` NOT_FOUND, or CONFLICT while it has devices."""
         return await self.registry.settle(partial(self._delete, command, scope), in_use="the profile still has devices")
 
+    def _new(self, command: CreateProfile, secret: Secret, scope: Scope) -> Profile:
+        now, entropy = self.registry.issuer.clock.now(), self.registry.issuer.entropy
+        identity = ProfileId(new_id(now, entropy))
+        signed = signing.policy(command.strategy, command.signed, entropy)
+        signing.require_kind_fits(command.credential_kind, signed is not None)
+        values.require_metadata(command.metadata)
+        return Profile(
+            id=identity,
+            tenant=scope.tenant,
+            name=values.require_label(command.name, "name"),
+            strategy=command.strategy,
+            reprovision=command.reprovision,
+            provision_key=self._key(command),
+            provision_secret=self._seal(secret, identity),
+            options=values.require_options(command.options, self.options),
+            signed=signed,
+            credential_kind=command.credential_kind,
+            metadata=command.metadata,
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def _create(self, profile: Profile, command: CreateProfile, secret: Secret, scope: Scope) -> SecretProfile:
+        """Write a new profile; a key that was drawn is drawn again at every attempt."""
+        profile = msgspec.structs.replace(profile, provision_key=self._key(command))
+        event = self.registry.profile_event(EventKind.PROFILE_CREATED, profile, scope, profile.name)
+        await self.registry.commit(event, Changes(insert=(profile,)))
+        return SecretProfile(profile, secret)
+
+    def _key(self, command: CreateProfile) -> str:
+        entropy, signs = self.registry.issuer.entropy, command.strategy is Strategy.SIGNED
+        key = command.provision_key
+        if key is None:
+            key = signing.draw_group(entropy) if signs else values.draw_claim_text(entropy)
+        values.require_text(key, "provision_key")
+        if signs:
+            signing.require_group(key)
+        return key
+
     async def _change(self, command: ChangeProfile, scope: Scope) -> Profile:
         profile = await self.registry.profile(command.ref, scope)
-        fields = ("name", "strategy", "reprovision", "options")
+        signing.require_steady(profile, command.strategy, command.signed)
+        fields = ("name", "strategy", "reprovision", "options", "metadata")
         wanted = {field: getattr(command, field) for field in fields if getattr(command, field) is not None}
+        if command.signed is not None and profile.signed is not None:
+            wanted["signed"] = signing.revised(profile.signed, command.signed)
         changed = {field: value for field, value in wanted.items() if value != getattr(profile, field)}
         if not changed:
             return profile
@@ -87,8 +116,15 @@ class Profiles(msgspec.Struct, frozen=True):
         return profile
 
     async def _rotate(self, command: RotateProfile, secret: Secret, scope: Scope) -> Profile:
-        profile = self._next(await self.registry.profile(command.ref, scope))
-        profile = msgspec.structs.replace(profile, provision_secret=self._seal(secret, profile.id))
+        before = await self.registry.profile(command.ref, scope)
+        profile = self._next(before)
+        overlaps = command.overlap_seconds > 0
+        profile = msgspec.structs.replace(
+            profile,
+            provision_secret=self._seal(secret, profile.id),
+            previous_secret=before.provision_secret if overlaps else None,
+            previous_until=profile.updated_at + command.overlap_seconds * 1000 if overlaps else None,
+        )
         event = self.registry.profile_event(EventKind.PROFILE_CHANGED, profile, scope, "provision_secret")
         await self.registry.commit(event, Changes(replace=(profile,)))
         return profile

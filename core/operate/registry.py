@@ -14,6 +14,9 @@ from core.model import (
     Channel,
     Device,
     DeviceId,
+    DirectoryEntry,
+    EntryId,
+    EntryKind,
     Event,
     EventKind,
     OperatorToken,
@@ -21,9 +24,10 @@ from core.model import (
     Tenant,
     TenantId,
 )
+from core.operate.access import Actor
 from core.operate.results import Done, Page
 from core.ports import Changes, Repository
-from core.queries import DeviceNamesQuery, DeviceQuery, DeviceSnapshot, ProfileQuery
+from core.queries import DeviceNamesQuery, DeviceQuery, DeviceSnapshot, EntryQuery, ProfileQuery
 
 T = TypeVar("T")
 E = TypeVar("E", Tenant, Profile, Device, OperatorToken, Event)
@@ -37,6 +41,7 @@ HEALED = frozenset({Guard.VERSION, Guard.REFERENCE})
 
 SENTENCES: dict[Guard, str] = {
     Guard.DEVICE_NAME: "a device of this name exists already",
+    Guard.DEVICE_SERIAL: "a device of this serial exists already in its profile",
     Guard.CREDENTIAL_LOOKUP: "the credential is in use already",
     Guard.PROFILE_NAME: "a profile of this name exists already",
     Guard.PROVISION_KEY: "the provision key is in use already",
@@ -44,6 +49,9 @@ SENTENCES: dict[Guard, str] = {
     Guard.EXTERNAL_ID: "a configuration of this external id exists already",
     Guard.CONFIG_DEVICE: "the device has a configuration already",
     Guard.CONFIG_NAME: "a configuration of this name exists already",
+    Guard.CLAIM_LOOKUP: "another device waits for its owner by the same code",
+    Guard.CLAIM_DEVICE: "the device waits for its owner already",
+    Guard.ENTRY_LOGIN: "a user of this login exists already",
     Guard.TENANT_ID: "a tenant of this id exists already",
     Guard.DEVICE_LIMIT: "the tenant has all the devices it may have",
     Guard.REFERENCE: "something that this refers to is gone or still in use, try again",
@@ -56,11 +64,13 @@ _BY_NAME = "name:"
 class Scope(msgspec.Struct, frozen=True):
     """Whose registry a command is for, and the request with its actor, for the events.
 
-    `reveals` tells whether the actor may see the secrets of configurations and clients; an auditor may not.
+    `actor` is who asks, by a role and perhaps as a user of the directory. `reveals` tells whether it may see the secrets of
+    configurations and clients; an auditor may not.
     """
 
     tenant: TenantId
     context: Context
+    actor: Actor
     reveals: bool = True
 
 
@@ -79,7 +89,21 @@ class Registry(msgspec.Struct, frozen=True):
         """Return the profile of an id or name. Raises `Refusal` NOT_FOUND."""
         found = await self.find_profile(ref, scope)
         if found is None:
-            raise Refusal(Reason.NOT_FOUND, "there is no profile of this id or name", check="profile.unknown")
+            raise _no_profile()
+        return found
+
+    async def profile_of_id(self, identity: str, scope: Scope) -> Profile:
+        """Return the profile of an id; a name is none here. Raises `Refusal` NOT_FOUND."""
+        found = await self.profile(identity, scope)
+        if found.id != identity:
+            raise _no_profile()
+        return found
+
+    async def entry(self, kind: EntryKind, identity: str, scope: Scope) -> DirectoryEntry:
+        """Return the entry of a kind and id. Raises `Refusal` NOT_FOUND."""
+        found = await self.repository.read(EntryQuery(scope.tenant, EntryId(identity)))
+        if found is None or found.kind is not kind:
+            raise no_entry(kind)
         return found
 
     async def find_device(self, ref: str, scope: Scope) -> DeviceSnapshot | None:
@@ -95,7 +119,14 @@ class Registry(msgspec.Struct, frozen=True):
         """Return the device that a reference names. Raises `Refusal` NOT_FOUND."""
         found = await self.find_device(ref, scope)
         if found is None:
-            raise Refusal(Reason.NOT_FOUND, "there is no device of this id or name", check="device.unknown")
+            raise no_device()
+        return found
+
+    async def device_of_id(self, identity: str, scope: Scope) -> DeviceSnapshot:
+        """Return the device of an id; a name is none here. Raises `Refusal` NOT_FOUND."""
+        found = await self.repository.read(DeviceQuery(scope.tenant, DeviceId(identity)))
+        if found is None:
+            raise no_device()
         return found
 
     async def settle(
@@ -148,6 +179,11 @@ class Registry(msgspec.Struct, frozen=True):
         detail = " ".join(filter(None, (channel.id, channel.name)))
         return self.audit.event(kind, scope.context, tenant=scope.tenant, detail=detail)
 
+    def entry_event(self, kind: EventKind, entry: DirectoryEntry, scope: Scope, detail: str = "") -> Event:
+        """Make the event of a change to an entry of the directory."""
+        named = " ".join(filter(None, (entry.kind.value, entry.id, entry.name)))
+        return self.audit.event(kind, scope.context, tenant=scope.tenant, detail=": ".join(filter(None, (named, detail))))
+
     def token_event(self, kind: EventKind, token: OperatorToken, scope: Scope) -> Event:
         """Make the event of a change to a bearer token."""
         return self.audit.event(kind, scope.context, tenant=scope.tenant, detail=f"{token.name} ({token.role.value})")
@@ -155,6 +191,26 @@ class Registry(msgspec.Struct, frozen=True):
     async def commit(self, event: Event, changes: Changes) -> None:
         """Write changes with the event that tells of them. Raises `Conflict`."""
         await self.repository.commit(msgspec.structs.replace(changes, events=(event,)))
+
+
+def no_device() -> Refusal:
+    """Make the refusal of a reference that names no device, or none that who asks may know of."""
+    return Refusal(Reason.NOT_FOUND, "there is no device of this id or name", check="device.unknown")
+
+
+def no_entry(kind: EntryKind) -> Refusal:
+    """Make the refusal of an id that no entry of a kind has, or none that who asks may know of."""
+    return Refusal(Reason.NOT_FOUND, f"there is no {kind.value.replace('_', ' ')} of this id", check="entry.unknown")
+
+
+def _no_profile() -> Refusal:
+    return Refusal(Reason.NOT_FOUND, "there is no profile of this id or name", check="profile.unknown")
+
+
+def require_version(seen: int | None, entity: Profile | Device | DirectoryEntry) -> None:
+    """Refuse a change to what is not as it was seen any more; None was not looked at. Raises `Refusal` STALE."""
+    if seen is not None and seen != entity.version:
+        raise Refusal(Reason.STALE, "it has been changed since it was read", check="version.mismatch")
 
 
 def paged(found: Sequence[E], limit: int) -> Page[E]:

@@ -29,10 +29,11 @@ class SecretProfile(msgspec.Struct, frozen=True):
 
 
 class ShownCredential(msgspec.Struct, frozen=True):
-    """A credential, with its value where that was kept."""
+    """A credential, with its value where that was kept; one that is `expired` is worthless."""
 
     credential: Credential
     value: CredentialValue | None
+    expired: bool = False
 
 
 class DefinedDevice(msgspec.Struct, frozen=True):

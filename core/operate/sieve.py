@@ -47,7 +47,8 @@ class Sieve:
             self._refuse(row, row.reason)
             return None
         try:
-            candidate = Candidate(row.line, define(row, self._issuer), self._profile(row.profile or self._default))
+            profile = self._profile(row.profile or self._default)
+            candidate = Candidate(row.line, define(row, profile, self._issuer), profile)
             self._require_first(candidate)
         except Refusal as refusal:
             self._refuse(row, refusal.detail)

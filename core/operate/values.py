@@ -14,8 +14,16 @@ from core.crypto.tokens import LOWER_AND_DIGITS, random_text
 from core.errors import Reason, Refusal
 from core.issuer import TOKEN_CHARACTERS, Issuer
 from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic
-from core.model import Secret
-from core.operate.messages import ProposedBasic, ProposedCertificate, ProposedCredential, ProposedSecret, ProposedToken
+from core.model import Profile, Secret
+from core.operate import kinds
+from core.operate.messages import (
+    ProposedBasic,
+    ProposedCertificate,
+    ProposedCredential,
+    ProposedSecret,
+    ProposedToken,
+    ProposedTriple,
+)
 from core.ports import Entropy
 
 TEXT_CHARACTERS = 255
@@ -90,9 +98,19 @@ def require_metadata(metadata: dict[str, Any]) -> None:
         raise malformed(f"metadata: more than {METADATA_BYTES} bytes", "metadata.size")
 
 
-def complete(proposal: ProposedCredential | None, issuer: Issuer) -> CredentialValue:
-    """Return the credential that is meant, its missing parts drawn. Raises `Refusal` MALFORMED where it cannot become one."""
-    value = _complete(proposal or ProposedToken(), issuer)
+def require_seconds(seconds: int, what: str, at_least: int, at_most: int) -> None:
+    """Check a length of time. Raises `Refusal` MALFORMED."""
+    if not at_least <= seconds <= at_most:
+        raise malformed(f"{what}: {at_least} to {at_most} seconds are possible, not {seconds}", f"{what}.bounds")
+
+
+def complete(proposal: ProposedCredential, profile: Profile, issuer: Issuer) -> CredentialValue:
+    """Return the credential that is meant for a device of a profile, its missing parts drawn.
+
+    Raises `Refusal` MALFORMED where it cannot become one, UNPROCESSABLE where the profile has no devices with such a one.
+    """
+    value = _complete(proposal, profile, issuer)
+    kinds.require_kind(profile, credentials.KIND[type(value)])
     for text in _texts(value):
         if len(text) > TEXT_CHARACTERS:
             raise malformed(f"credential: a part has more than {TEXT_CHARACTERS} characters", "credential.length")
@@ -108,12 +126,14 @@ def malformed(detail: str, check: str) -> Refusal:
     return Refusal(Reason.MALFORMED, detail, check=check)
 
 
-def _complete(proposal: ProposedCredential, issuer: Issuer) -> CredentialValue:
+def _complete(proposal: ProposedCredential, profile: Profile, issuer: Issuer) -> CredentialValue:
     match proposal:
         case ProposedToken(token=token):
             return issuer.new_token() if token is None else AccessToken(token)
         case ProposedSecret(secret=secret):
             return issuer.new_secret() if secret is None else ClientSecret(secret)
+        case ProposedTriple():
+            return issuer.new_triple(profile.signed.product_key if profile.signed is not None else "")
         case ProposedBasic():
             return _complete_basic(proposal, issuer.entropy)
         case ProposedCertificate(text=text):

@@ -3,7 +3,8 @@ import io
 import pytest
 
 from adapters.commands.api import BadLine, Credential, NewDevice
-from adapters.commands.csv_devices import MAX_LINE_BYTES, CsvDevices
+from adapters.commands.csv_devices import CsvDevices
+from adapters.commands.csv_rows import MAX_LINE_BYTES
 from adapters.commands.failure import UsageError
 
 

@@ -135,7 +135,7 @@ def test_switches(gateway: Any, run: Run, verb: str, body: dict[str, Any]) -> No
 
 def test_rotate_shows_the_new_credential(gateway: Any, run: Run) -> None:
     gateway.json("POST", "/v1/devices/meter-1/credentials", {"items": [CREDENTIAL]}, status=201)
-    assert run("device", "rotate", "meter-1").out == "credential  access_token\ntoken       dev-token\n"
+    assert run("device", "rotate", "meter-1").out == "credential  access_token\ntoken       dev-token\nid          c1\n"
     assert run("device", "rotate", "meter-1", "--json", "--token-stdin", stdin=b"own").json() == {"items": [CREDENTIAL]}
     assert gateway.bodies("POST", "/v1/devices/meter-1/credentials") == [None, {"type": "access_token", "token": "own"}]
 

@@ -79,6 +79,17 @@ def test_a_secret_may_come_from_a_file_or_standard_input(gateway: Any, run: Run,
     assert (result.status, result.err) == (2, "firstlight: no secret: give --secret, --secret-file or --secret-stdin\n")
 
 
+def test_the_answer_comes_out_as_json_for_programs(gateway: Any, run: Run) -> None:
+    gateway.on("POST", "/api/v1/provision", lambda asked: (200, b'{ "status": "SUCCESS",\n "note": "\xc2\x9b" }', {}))
+    result = enroll(run, "http", http_port(gateway), "--json")
+    assert (result.status, result.out) == (0, '{"status":"SUCCESS","note":"\\u009b"}\n')
+
+
+def test_an_argument_that_is_no_text_is_wrong_usage(run: Run) -> None:
+    result = enroll(run, "http", "1", "--name", "\udcff")
+    assert (result.status, result.err) == (2, "firstlight: an argument is not text: it has bytes that are not UTF-8\n")
+
+
 def test_a_refusal_is_exit_status_1_and_names_what_explains_it(gateway: Any, run: Run) -> None:
     body = b'{"errorMsg":"Provision data was not found!","status":"NOT_FOUND"}'
     gateway.on("POST", "/api/v1/provision", lambda asked: (200, body, {"X-Request-ID": "r-1"}))

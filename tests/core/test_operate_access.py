@@ -2,17 +2,26 @@
 
 from typing import get_args
 
+import msgspec
 import pytest
 
 from core.errors import Reason, Refusal
 from core.limits import Rate
-from core.model import DEFAULT_TENANT, EventKind, Role, Secret, Tenant, TenantId
-from core.operate import configuring, messages
+from core.messages import AccessToken
+from core.model import DEFAULT_TENANT, CredentialId, CredentialKind, EntryKind, EventKind, Role, Secret, Tenant, TenantId
+from core.operate import allocating, associating, configuring, directing, issuing, messages, updating
 from core.operate.access import ALLOWED
 from core.operate.messages import Command
 from core.ports import Changes
-from tests.operating import ADMIN, Desk
+from core.queries import Query, S
+from tests.core.associating import CODE, WORD, stock_owned
+from tests.core.directing import stock
+from tests.core.self_signed import DAY_MS, pem_of, self_signed
+from tests.fakes import START
+from tests.operating import ADMIN, ContendedRepository, Desk
+from tests.serials import add_group
 
+CERTIFICATE = pem_of(self_signed("meter", START - DAY_MS, START + DAY_MS))
 LAYOUT = configuring.Layout(clients=(configuring.LayoutPart(),), channels=(configuring.LayoutPart(),))
 COMMANDS: tuple[Command, ...] = (
     messages.CreateProfile(name="new"),
@@ -56,15 +65,67 @@ COMMANDS: tuple[Command, ...] = (
     configuring.ListPermitted("client"),
     configuring.CreateMapping(external_id="new", external_key=Secret("hidden-secret"), layout=LAYOUT),
     configuring.ShowMapping(LAYOUT),
+    directing.CreateEntry(kind=EntryKind.ORGANIZATION, name="new"),
+    directing.ListEntries(kind=EntryKind.ORGANIZATION),
+    directing.ShowEntry(kind=EntryKind.ORGANIZATION, id="north"),
+    directing.ChangeEntry(kind=EntryKind.ORGANIZATION, id="north", name="new"),
+    directing.DeleteEntry(kind=EntryKind.ORGANIZATION, id="north"),
+    directing.CreateTemplate(name="new", credential_kind=CredentialKind.CLIENT_SECRET),
+    directing.ListTemplates(),
+    directing.ShowTemplate("template"),
+    directing.ChangeTemplate(id="template", name="new"),
+    directing.RegisterDevice(template="template", serial="new"),
+    directing.SearchDevices(),
+    directing.ViewDevice("templated"),
+    directing.EditDevice(id="templated", label="new"),
+    directing.RemoveDevice(id="templated"),
+    directing.IssueSecret("templated"),
+    directing.RegisterCertificate("templated", CERTIFICATE),
+    directing.IssueUserSecret(kind=EntryKind.ACCOUNT_USER, id="ann"),
+    associating.OfferDevice(ref="meter-1"),
+    associating.WithdrawOffer("meter-1"),
+    associating.AssociateByCode(code=CODE),
+    associating.ClaimDevice(name="announced", secret=WORD),
+    associating.GiveUpDevice("owned"),
+    updating.SetFirmware(holder=updating.Holder.PROFILE, ref="meters", firmware=None),
+    updating.ListFirmware(),
+    messages.AddCredential(ref="meter-1"),
+    messages.RevokeCredential("meter-1", "spare"),
+    issuing.IssueBatch(profile="meters", rows=(issuing.SerialRow(line=1, serial="new"),)),
+    allocating.CreateSerials(group="QK7M2A"),
+    allocating.ShowSerial("SN-1"),
+    allocating.SearchSerials(),
+    allocating.UpdateSerial("SN-1", allocating.MasterData(label="new")),
+    allocating.AllocateSerial("SN-1"),
+    allocating.ResetAllocations("QK7M2A", ("SN-1",)),
+    allocating.ReplaceSerial("SN-1", "SN-2"),
+    allocating.DeleteSerials("QK7M2A", ("SN-1",)),
 )
+
+
+class Down(ContendedRepository):
+    """A registry that cannot be asked."""
+
+    async def read(self, _query: Query[S]) -> S:
+        """Refuse as a store does that is down."""
+        raise Refusal(Reason.UNAVAILABLE, "the registry cannot be used now", check="storage.failed", retry_after=5)
+
+
 TYPES = tuple(map(type, COMMANDS))
-OPEN = {
+OPEN: dict[Role, set[type]] = {
     Role.ADMIN: set(TYPES),
-    Role.OPERATOR: {command for command in TYPES if not command.__name__.endswith(("Token", "Tokens", "Tenant", "Tenants"))},
-    Role.FACTORY: {TYPES[place] for place in (6, 7, 9, 12, 15)},
+    Role.OPERATOR: {command for command in TYPES if not command.__name__.endswith(("Token", "Tokens", "Tenant", "Tenants"))}
+    - {directing.IssueUserSecret},
+    Role.FACTORY: {messages.DefineDevice, messages.ImportDevices, messages.ReadCredentials, issuing.IssueBatch}
+    | {directing.RegisterDevice, directing.IssueSecret, directing.RegisterCertificate},
+    Role.CUSTOMER: {directing.ViewDevice}
+    | {associating.AssociateByCode, associating.ClaimDevice, associating.GiveUpDevice}
+    | {directing.ListEntries, directing.ShowEntry, directing.SearchDevices, directing.IssueUserSecret},
     Role.AUDITOR: {TYPES[place] for place in (1, 2, 7, 8, 9, 16, 18)}
     | {
-        command for command in TYPES[20:] if command.__name__.startswith(("List", "Show")) and "Tenants" not in command.__name__
+        command
+        for command in TYPES[20:]
+        if command.__name__.startswith(("List", "Show", "Search", "View")) and "Tenants" not in command.__name__
     },
 }
 SECRETS = ("the admin token", "hidden-password", "hidden-token", "hidden-secret")
@@ -80,12 +141,26 @@ async def test_each_role_may_do_what_the_table_says(command: Command, role: Role
     desk = Desk()
     await desk.profile()
     await desk.profile("empty")
-    await desk.device()
+    device = await desk.device()
+    token = await desk.issuer.issue(AccessToken(Secret("hidden-token")), device.id, keep=False)
+    await desk.repository.commit(Changes(insert=(msgspec.structs.replace(token, id=CredentialId("spare")),)))
     await desk.token(Role.AUDITOR, "spare")
     await desk(configuring.CreateChannels((configuring.NewChannel(id="channel"),)))
     await desk(configuring.CreateClients((configuring.NewClient(id="client"),)))
     await desk.config(client="client")
+    await stock(desk)
+    await stock_owned(desk)
+    await add_group(desk.repository, desk.issuer, "QK7M2A")
+    for serial in ("SN-1", "SN-2"):
+        await desk(allocating.CreateSerials(group="QK7M2A", serial=serial))
     bearer = await desk.token(role, "bearer")
+    # A token is no user of the directory, so nothing is its own.
+    if role is Role.CUSTOMER and isinstance(command, directing.ViewDevice | directing.ShowEntry | directing.IssueUserSecret):
+        assert (await desk.refused(command, bearer)).reason is Reason.NOT_FOUND
+        return
+    if role is Role.CUSTOMER and isinstance(command, directing.ListEntries | directing.SearchDevices):
+        assert (await desk(command, bearer)).total == 0
+        return
     if type(command) in OPEN[role]:
         await desk(command, bearer)
         return
@@ -125,6 +200,13 @@ async def test_right_bearers_and_missing_ones_count_for_nothing() -> None:
     for _ in range(5):
         await desk(messages.ListProfiles())
         assert (await desk.refused(messages.ListProfiles(), Secret(""))).check == "bearer.missing"
+
+
+async def test_a_registry_that_is_down_counts_against_nobody() -> None:
+    desk = Desk(failures=Rate(0.1, 1), repository=Down())
+    for _ in range(2):
+        refusal = await desk.refused(messages.ListProfiles(), Secret("whatever"))
+        assert (refusal.reason, refusal.check) == (Reason.UNAVAILABLE, "storage.failed")
 
 
 async def test_a_revoked_token_is_worthless() -> None:

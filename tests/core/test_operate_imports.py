@@ -112,7 +112,7 @@ async def test_rows_that_were_overtaken_are_settled_one_by_one() -> None:
         (ImportRow(line=1, name="meter-1"), other, "T1"),
         (ImportRow(line=1, name="stranger"), other, "T3"),
     ):
-        device, _ = await make(define(row, desk.issuer), owner, desk.issuer)
+        device, _ = await make(define(row, owner, desk.issuer), owner, desk.issuer)
         made += [device, await desk.issuer.issue(AccessToken(Secret(token)), device.id, keep=True)]
     desk.repository.overtaking = [Changes(insert=tuple(made))]
     given = msgspec.structs.replace(rows(4)[3], credential=ProposedToken(Secret("T3")))

@@ -49,7 +49,7 @@ async def test_given_key_secret_and_options_are_kept() -> None:
     assert made.profile.provision_key == " key with spaces "
     assert made.profile.options == (OPTION,)
     evidence = SharedSecret(" key with spaces ", Secret("12345678"))
-    assert attestation.verify(made.profile, evidence, desk.vault) == made.profile
+    assert attestation.verify(made.profile, evidence, desk.vault, desk.clock.now()) == made.profile
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ async def test_rotation_kills_the_old_secret_at_once() -> None:
     assert re.fullmatch("[a-z0-9]{20}", rotated.secret.reveal())
     assert rotated.profile.provision_key == made.profile.provision_key
     known = await desk(ShowProfile("meters"))
-    attestation.verify(known, SharedSecret(known.provision_key, rotated.secret), desk.vault)
+    attestation.verify(known, SharedSecret(known.provision_key, rotated.secret), desk.vault, desk.clock.now())
     with pytest.raises(Refusal):
-        attestation.verify(known, SharedSecret(known.provision_key, made.secret), desk.vault)
+        attestation.verify(known, SharedSecret(known.provision_key, made.secret), desk.vault, desk.clock.now())
     assert (await desk(RotateProfile("meters", Secret("my own secret")))).secret == Secret("my own secret")
     assert (await desk.refused(RotateProfile("meters", Secret("short")))).reason is Reason.MALFORMED
 

@@ -31,7 +31,12 @@ async def test_a_profile_has_the_agreed_fields() -> None:
         "strategy": "create_new",
         "reprovision": "deny",
         "provision_key": made["provision_key"],
+        "previous_secret_until": None,
         "options": [],
+        "signed": None,
+        "credential_kind": None,
+        "metadata": {},
+        "firmware": None,
         "created_at": "2026-11-21T02:33:58.124Z",
         "updated_at": "2026-11-21T02:33:58.124Z",
         "version": 1,
@@ -65,7 +70,7 @@ async def test_a_device_has_the_agreed_fields(credential: dict[str, str]) -> Non
     assert answer.outcome is Success.CREATED
     made = json.loads(answer.body)
     (shown,) = made.pop("credentials")
-    assert shown == {"id": shown["id"], "created_at": made["created_at"], **credential}
+    assert shown == {"id": shown["id"], "created_at": made["created_at"], "expires_at": None, "expired": False, **credential}
     assert made == {
         "id": made["id"],
         "name": "meter-1",
@@ -74,6 +79,14 @@ async def test_a_device_has_the_agreed_fields(credential: dict[str, str]) -> Non
         "state": "defined",
         "enabled": True,
         "metadata": {"site": "Ulm"},
+        "serial": "",
+        "owner": "",
+        "firmware": None,
+        "runs": "",
+        "provisioned_at": None,
+        "connected_at": None,
+        "associated_at": None,
+        "discarded_at": None,
         "created_at": "2026-11-21T02:33:58.125Z",
         "updated_at": "2026-11-21T02:33:58.125Z",
         "version": 1,
@@ -93,7 +106,8 @@ async def test_a_value_that_was_not_kept_is_left_out(kind: str, value: Credentia
     credential = await api.desk.issuer.issue(value, device["id"], keep=False)
     await api.desk.repository.commit(Changes(insert=(credential,)))
     (shown,) = (await api.get("read_credentials", "meter-1"))["items"]
-    assert shown == {"type": kind, "id": credential.id, "created_at": shown["created_at"]}
+    rest = {"created_at": shown["created_at"], "expires_at": None, "expired": False}
+    assert shown == {"type": kind, "id": credential.id, **rest}
 
 
 async def test_credentials_are_rotated_and_revoked() -> None:
@@ -133,7 +147,9 @@ async def test_an_export_is_csv_in_pages() -> None:
     headers = dict(first.headers)
     assert (first.outcome, first.content_type) == (Success.OK, "text/csv; charset=utf-8")
     lines = list(csv.reader(first.body.decode().splitlines()))
-    assert lines[0] == ["name", "id", "profile", "state", "enabled", "created_at"]
+    reached = ["provisioned_at", "connected_at", "associated_at", "discarded_at"]
+    properties = ["serial", "label", "owner", "firmware", "runs"]
+    assert lines[0] == ["name", "id", "profile", "state", "enabled", "created_at", *properties, *reached]
     assert [line[0] for line in lines[1:]] == ['meter "1", left', "=meter"]
     assert lines[1][2:5] == [profile["id"], "defined", "true"]
     last = await api.ask("export_devices", query={"limit": "2", "after": headers["X-Next"]})

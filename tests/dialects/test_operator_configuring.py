@@ -118,6 +118,7 @@ async def test_a_configuration_has_the_agreed_fields() -> None:
         "secret": credential["secret"],
         "channels": [{"id": "c-2", "name": "", "metadata": {}}, {"id": "c-1", "name": "up", "metadata": {"type": "data"}}],
         "active": False,
+        "firmware": None,
         "created_at": made["created_at"],
         "updated_at": made["created_at"],
         "version": 1,

@@ -15,6 +15,8 @@ from core.errors import Reason, Refusal
 from core.messages import ClientCertificates, Lwm2m
 from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy
 from core.operate import Operation, configuring, messages
+from tests.dialects.associating_requests import ASSOCIATING
+from tests.dialects.issuing_requests import ISSUING
 
 ROUTER = Router((operator,))
 
@@ -297,6 +299,8 @@ GOOD: list[tuple[str, str, object, Mapping[str, str], object]] = [
     ),
     ("DELETE", "/v1/configs/d", b"", NOTHING, configuring.DeleteConfig(id="d")),
     ("GET", "/v1/devices/m/channels", b"", NOTHING, configuring.ListPermitted("m")),
+    *ASSOCIATING,
+    *ISSUING,
 ]
 
 
@@ -332,25 +336,26 @@ NEW = {"name": "m", "profile": "p"}
             "POST",
             "/v1/profiles",
             {"naem": "a"},
-            "unknown field naem, known are name, strategy, reprovision, provision_key, provision_secret, options",
+            "unknown field naem, known are name, strategy, reprovision, provision_key, provision_secret, options, signed,"
+            " credential_kind, metadata",
         ),
         (
             "POST",
             "/v1/profiles",
             {"name": "a", "strategy": "x"},
-            "strategy: invalid value, expected create_new, pre_provisioned or disabled",
+            "strategy: invalid value, expected create_new, pre_provisioned, signed or disabled",
         ),
         (
             "POST",
             "/v1/profiles",
-            {"name": "a", "strategy": "signed"},
-            "strategy: signed is not in this version, expected create_new, pre_provisioned or disabled",
+            {"name": "a", "strategy": "certificate_chain"},
+            "strategy: certificate_chain is not in this version, expected create_new, pre_provisioned, signed or disabled",
         ),
         (
             "PATCH",
             "/v1/profiles/a",
             {"strategy": "certificate_chain"},
-            "strategy: certificate_chain is not in this version, expected create_new, pre_provisioned or disabled",
+            "strategy: certificate_chain is not in this version, expected create_new, pre_provisioned, signed or disabled",
         ),
         (
             "PATCH",
@@ -360,14 +365,15 @@ NEW = {"name": "m", "profile": "p"}
         ),
         ("PATCH", "/v1/profiles/a", {"name": None}, "name: expected str, got null"),
         ("PATCH", "/v1/profiles/a", b"", "the body is empty, JSON is needed"),
-        ("POST", "/v1/profiles/a/rotate", {"secret": "x"}, "unknown field secret, known are provision_secret"),
+        ("POST", "/v1/profiles/a/rotate", {"secret": "x"}, "unknown field secret, known are provision_secret, overlap_seconds"),
         ("POST", "/v1/devices", {"name": "m"}, "object missing required field profile"),
         ("POST", "/v1/devices", {**NEW, "metadata": []}, "metadata: expected object, got array"),
         (
             "POST",
             "/v1/devices",
             {**NEW, "credential": {"type": "password"}},
-            "credential.type: invalid value, expected one of access_token, mqtt_basic, x509_certificate, lwm2m, client_secret",
+            "credential.type: invalid value, expected one of access_token, mqtt_basic, "
+            "x509_certificate, lwm2m, client_secret, device_secret",
         ),
         ("POST", "/v1/devices", {**NEW, "credential": {"token": "T"}}, "credential: object missing required field type"),
         (
@@ -400,7 +406,7 @@ NEW = {"name": "m", "profile": "p"}
             "POST",
             "/v1/tokens",
             {"name": "a", "role": "root"},
-            "role: invalid value, expected admin, operator, factory or auditor",
+            "role: invalid value, expected admin, operator, factory, auditor or customer",
         ),
     ],
 )
@@ -493,7 +499,8 @@ def test_a_row_that_cannot_be_read_is_one_bad_row() -> None:
         messages.BadRow(
             6,
             "o",
-            "credential.type: invalid value, expected one of access_token, mqtt_basic, x509_certificate, lwm2m, client_secret",
+            "credential.type: invalid value, expected one of access_token, mqtt_basic, "
+            "x509_certificate, lwm2m, client_secret, device_secret",
         ),
         messages.ImportRow(line=7, name="good"),
         messages.BadRow(6, "", "the body is not UTF-8"),

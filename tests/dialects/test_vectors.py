@@ -19,6 +19,7 @@ from core.messages import (
     MqttBasic,
     Provisioned,
     ProvisionRequest,
+    Triple,
 )
 from core.model import DEFAULT_TENANT, Device, DeviceId, Profile, ProfileId, Sealed, Secret, Strategy
 from tests.fakes import START
@@ -144,6 +145,8 @@ def credential_record(value: CredentialValue | None) -> dict[str, str] | None:
             return {"kind": "lwm2m", "endpoint": endpoint}
         case ClientSecret(secret=secret):
             return {"kind": "client_secret", "text": secret.reveal()}
+        case Triple(product_key=product_key, device_key=device_key, secret=secret):
+            return {"kind": "triple", "keys": f"{device_key}&{product_key}", "text": secret.reveal()}
 
 
 def credential_value(result: RecordedResult) -> CredentialValue:

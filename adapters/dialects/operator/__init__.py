@@ -82,8 +82,9 @@ def decode(route: Route, inbound: Inbound) -> Decoded:
 def _operation(endpoint: Endpoint, bearer: Secret, inbound: Inbound) -> Operation:
     _require_text((*inbound.params.values(), *inbound.query.values()))
     query = read_query(endpoint.query, inbound.query)
-    body = _read_body(endpoint, inbound.body)
-    command = endpoint.read(inbound.params.get("id", ""), query, body)
+    body = _read_body(endpoint, inbound.body) if endpoint.unpack is None else endpoint.unpack(inbound)
+    refs = tuple(inbound.params.values())
+    command = endpoint.read(refs if len(refs) > 1 else "".join(refs), query, body)
     return Operation(bearer, TenantId(query.tenant) if query.tenant else None, command)
 
 
@@ -100,6 +101,8 @@ def encode(result: Any, form: str, inbound: Inbound) -> Outbound:
             content_type=_CSV,
             headers=(problem.NO_STORE, *following),
         )
+    if endpoint.stream is not None:
+        return endpoint.stream(result, inbound)
     if endpoint.answer is None:
         return Outbound(outcome=endpoint.success)
     body = writing.json(endpoint.write(result))

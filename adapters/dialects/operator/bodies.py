@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy
+from core.model import CredentialKind, DeviceState, EventKind, Reallocation, Reprovision, Role, Secret, Strategy
 
 
 def _words(kind: type[enum.Enum], description: str) -> Meta:
@@ -20,6 +20,8 @@ def _words(kind: type[enum.Enum], description: str) -> Meta:
 StrategyWord = Annotated[str, _words(Strategy, "How the profile lets devices in.")]
 ReprovisionWord = Annotated[str, _words(Reprovision, "What a device is answered that asks again.")]
 StateWord = Annotated[str, _words(DeviceState, "Where the device is in its life.")]
+ReallocationWord = Annotated[str, _words(Reallocation, "What becomes of a device's master data when it is allocated anew.")]
+CredentialWord = Annotated[str, _words(CredentialKind, "What a device proves itself with.")]
 RoleWord = Annotated[str, _words(Role, "What the bearer may do.")]
 KindWord = Annotated[str, _words(EventKind, "What happened.")]
 SettableState = Annotated[
@@ -32,11 +34,34 @@ SettableState = Annotated[
 Metadata = Annotated[dict[str, Any], Meta(description="Anything, at most 16 KiB and 16 levels deep.")]
 Limit = Annotated[int, Meta(ge=1, le=1000, description="Entries of a page.")]
 After = Annotated[str, Meta(description="The last id of the page before.")]
+Overlap = Annotated[int, Meta(description="Seconds for which the old one is good still, at most 366 days; 0: dead at once.")]
 NewSecret = Annotated[Secret | None, Meta(description="8 to 255 characters; left out, 20 characters of [a-z0-9] are drawn.")]
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A JSON object in which a misspelt field is told."""
+
+
+class SignedRules(Body, frozen=True):
+    """How devices are let in that sign their requests; what is left out is chosen, or stays as it is."""
+
+    auto_activation: Annotated[
+        bool | UnsetType, Meta(description="Devices get their credentials at once; otherwise an operator allocates them.")
+    ] = UNSET
+    self_registration: Annotated[bool | UnsetType, Meta(description="Serials that are not known register themselves.")] = UNSET
+    timestamp_tolerance_s: Annotated[
+        int | UnsetType | None, Meta(description="How far a signature's time may be off; null: it is not looked at.")
+    ] = UNSET
+    reallocation: ReallocationWord | UnsetType = UNSET
+    product_key: Annotated[
+        str | UnsetType, Meta(description="1 to 64 letters and digits; left out of a new profile, 8 are drawn.")
+    ] = UNSET
+    mqtt_url: Annotated[
+        str | UnsetType, Meta(description="Where devices go: tcp or ssl://HOST:PORT; empty: to this gateway.")
+    ] = UNSET
+    http_url: Annotated[
+        str | UnsetType, Meta(description="Where devices go: http or https://HOST[:PORT]; empty: to this gateway.")
+    ] = UNSET
 
 
 class NewProfile(Body, frozen=True):
@@ -46,10 +71,19 @@ class NewProfile(Body, frozen=True):
     strategy: StrategyWord = Strategy.CREATE_NEW.value
     reprovision: ReprovisionWord = Reprovision.DENY.value
     provision_key: Annotated[
-        str | None, Meta(description="1 to 255 characters, unique; left out, 20 characters of [a-z0-9] are drawn.")
+        str | None,
+        Meta(
+            description="1 to 255 characters, unique; left out, 20 characters of [a-z0-9] are drawn. With the strategy signed"
+            " it is the group's id: 1 to 64 characters of [A-Za-z0-9_-], or 6 of [A-Z0-9] that are drawn."
+        ),
     ] = None
     provision_secret: NewSecret = None
     options: Annotated[list[str], Meta(description="Dialect options to switch on.")] = []
+    signed: Annotated[SignedRules | None, Meta(description="With the strategy signed alone.")] = None
+    credential_kind: Annotated[
+        CredentialWord | None, Meta(description="The only kind that its devices can have, for good; null: any.")
+    ] = None
+    metadata: Metadata = {}
 
 
 class ProfileChange(Body, frozen=True):
@@ -59,12 +93,15 @@ class ProfileChange(Body, frozen=True):
     strategy: StrategyWord | UnsetType = UNSET
     reprovision: ReprovisionWord | UnsetType = UNSET
     options: list[str] | UnsetType = UNSET
+    signed: SignedRules | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
 
 
 class ProfileRotation(Body, frozen=True):
-    """The secret that takes the place of a profile's."""
+    """The secret that takes the place of a profile's, and for how long the old one is good still."""
 
     provision_secret: NewSecret = None
+    overlap_seconds: Overlap = 0
 
 
 class NewAccessToken(Body, frozen=True, tag_field="type", tag="access_token"):
@@ -102,12 +139,16 @@ class NewClientSecret(Body, frozen=True, tag_field="type", tag="client_secret"):
     secret: Secret | None = None
 
 
-NewCredential = NewAccessToken | NewMqttBasic | NewCertificate | NewLwm2m | NewClientSecret
-CREDENTIAL_TYPES = ("access_token", "mqtt_basic", "x509_certificate", "lwm2m", "client_secret")
+class NewDeviceSecret(Body, frozen=True, tag_field="type", tag="device_secret"):
+    """A triple of product key, device key and device secret, which is drawn; for profiles whose devices sign."""
+
+
+NewCredential = NewAccessToken | NewMqttBasic | NewCertificate | NewLwm2m | NewClientSecret | NewDeviceSecret
+CREDENTIAL_TYPES = ("access_token", "mqtt_basic", "x509_certificate", "lwm2m", "client_secret", "device_secret")
 
 
 class NewDevice(Body, frozen=True):
-    """A device to define; without a credential it gets an access token."""
+    """A device to define; without a credential one is drawn, of its profile's kind or an access token."""
 
     name: str
     profile: Annotated[str, Meta(description="Id or name.")]

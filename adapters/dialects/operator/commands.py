@@ -9,7 +9,7 @@ from adapters.dialects.operator import bodies
 from adapters.dialects.operator.reading import choice, decoder, read_json
 from core.errors import Refusal
 from core.messages import Lwm2m
-from core.model import DeviceState, EventKind, Reprovision, Role, Strategy
+from core.model import CredentialKind, DeviceState, EventKind, Reallocation, Reprovision, Role, Strategy
 from core.operate import messages
 from core.operate.devices import SETTABLE
 
@@ -28,6 +28,9 @@ def create_profile(_ref: str, _query: bodies.Scoped, body: bodies.NewProfile) ->
         provision_key=body.provision_key,
         provision_secret=body.provision_secret,
         options=tuple(body.options),
+        signed=None if body.signed is None else _rules(body.signed),
+        credential_kind=None if body.credential_kind is None else choice("kind", body.credential_kind, CredentialKind),
+        metadata=body.metadata,
     )
 
 
@@ -50,12 +53,14 @@ def change_profile(ref: str, _query: bodies.Scoped, body: bodies.ProfileChange) 
         strategy=None if strategy is None else choice("strategy", strategy, Strategy),
         reprovision=None if reprovision is None else choice("reprovision", reprovision, Reprovision),
         options=None if options is None else tuple(options),
+        signed=None if isinstance(body.signed, UnsetType) else _rules(body.signed),
+        metadata=given(body.metadata),
     )
 
 
 def rotate_profile(ref: str, _query: bodies.Scoped, body: bodies.ProfileRotation | None) -> messages.RotateProfile:
     """POST /v1/profiles/{id}/rotate."""
-    return messages.RotateProfile(ref, body.provision_secret if body else None)
+    return messages.RotateProfile(ref, body.provision_secret, body.overlap_seconds) if body else messages.RotateProfile(ref)
 
 
 def delete_profile(ref: str, _query: bodies.Scoped, _body: None) -> messages.DeleteProfile:
@@ -66,7 +71,7 @@ def delete_profile(ref: str, _query: bodies.Scoped, _body: None) -> messages.Del
 def define_device(_ref: str, _query: bodies.Scoped, body: bodies.NewDevice) -> messages.DefineDevice:
     """POST /v1/devices."""
     return messages.DefineDevice(
-        name=body.name, profile=body.profile, credential=_proposal(body.credential), metadata=body.metadata
+        name=body.name, profile=body.profile, credential=proposal(body.credential), metadata=body.metadata
     )
 
 
@@ -104,11 +109,6 @@ def delete_device(ref: str, _query: bodies.Scoped, _body: None) -> messages.Dele
 def read_credentials(ref: str, _query: bodies.Scoped, _body: None) -> messages.ReadCredentials:
     """GET /v1/devices/{id}/credentials."""
     return messages.ReadCredentials(ref)
-
-
-def rotate_credentials(ref: str, _query: bodies.Scoped, body: bodies.NewCredential | None) -> messages.RotateCredentials:
-    """POST /v1/devices/{id}/credentials."""
-    return messages.RotateCredentials(ref, _proposal(body))
 
 
 def revoke_credentials(ref: str, _query: bodies.Scoped, _body: None) -> messages.RevokeCredentials:
@@ -165,7 +165,15 @@ def given(value: T | UnsetType) -> T | None:
     return None if isinstance(value, UnsetType) else value
 
 
-def _proposal(body: bodies.NewCredential | None) -> messages.ProposedCredential | None:
+def _rules(body: bodies.SignedRules) -> messages.SignedRules:
+    said = msgspec.structs.asdict(body)
+    if not isinstance(body.reallocation, UnsetType):
+        said["reallocation"] = choice("reallocation", body.reallocation, Reallocation)
+    return messages.SignedRules(**said)
+
+
+def proposal(body: bodies.NewCredential | None) -> messages.ProposedCredential | None:
+    """Return the credential that a body proposes."""
     match body:
         case None:
             return None
@@ -177,6 +185,8 @@ def _proposal(body: bodies.NewCredential | None) -> messages.ProposedCredential 
             return messages.ProposedCertificate(text)
         case bodies.NewClientSecret(secret=secret):
             return messages.ProposedSecret(secret)
+        case bodies.NewDeviceSecret():
+            return messages.ProposedTriple()
         case _:
             return Lwm2m(body.endpoint)
 
@@ -190,7 +200,7 @@ def _row(place: int, raw: msgspec.Raw) -> messages.ImportRow | messages.BadRow:
         line=place if row.line is None else row.line,
         name=row.name,
         profile=row.profile,
-        credential=_proposal(row.credential),
+        credential=proposal(row.credential),
         metadata=row.metadata,
     )
 

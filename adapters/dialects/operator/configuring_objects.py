@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.dialects.operator.objects import Next, Time
+from adapters.dialects.operator.objects import Firmware, Next, Time
 from core.model import Secret
 
 
@@ -47,6 +47,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     channels: tuple[ConfigChannel, ...]
     active: bool
+    firmware: Firmware | None
     created_at: Time
     updated_at: Time
     version: int

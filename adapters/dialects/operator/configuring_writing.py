@@ -1,7 +1,7 @@
 """From the core's tenants, channels and configurations to what operators get: one function each."""
 
 from adapters.dialects.operator import configuring_objects as objects
-from adapters.dialects.operator.writing import time
+from adapters.dialects.operator.writing import firmware, time
 from core.model import Channel, Tenant
 from core.operate.configuring import CountedPage, ShownConfig
 from core.operate.results import Page
@@ -61,6 +61,7 @@ def config(result: ShownConfig) -> objects.Config:
         name=result.config.name,
         channels=tuple(objects.ConfigChannel(id=each.id, name=each.name, metadata=each.metadata) for each in result.channels),
         active=result.config.active,
+        firmware=firmware(result.config.firmware),
         created_at=time(result.config.created_at),
         updated_at=time(result.config.updated_at),
         version=result.config.version,

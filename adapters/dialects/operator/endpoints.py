@@ -1,8 +1,10 @@
 """The table of the operator API: every path with what it takes, what it does and what it answers."""
 
 from adapters.dialects.operator import bodies, commands, objects, writing
+from adapters.dialects.operator.associating_endpoints import ASSOCIATING
 from adapters.dialects.operator.configuring_endpoints import CONFIGURING
 from adapters.dialects.operator.endpoint import Endpoint
+from adapters.dialects.operator.issuing_endpoints import ISSUING
 from adapters.exchange import Carrier, Route, Success
 
 EXPORT, DESCRIBE = "export_devices", "describe_api"
@@ -65,7 +67,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/profiles/{id}/rotate",
         operation="rotate_profile",
-        summary="Give a profile another secret, shown this once; the old one is dead at once.",
+        summary="Give a profile another secret, shown this once; the old one may be good for a while still.",
         read=commands.rotate_profile,
         body=bodies.ProfileRotation,
         may_omit_body=True,
@@ -142,22 +144,10 @@ ENDPOINTS = (
         method="GET",
         path=_CREDENTIALS,
         operation="read_credentials",
-        summary="Show a device's credentials, with the values that were kept; this is recorded.",
+        summary="Show all credentials of a device, with the values that were kept; this is recorded.",
         read=commands.read_credentials,
         write=writing.credentials,
         answer=objects.Credentials,
-    ),
-    Endpoint(
-        method="POST",
-        path=_CREDENTIALS,
-        operation="rotate_credentials",
-        summary="Give a device one new credential; all old ones are dead at once.",
-        read=commands.rotate_credentials,
-        body=bodies.NewCredential,
-        may_omit_body=True,
-        write=writing.credentials,
-        answer=objects.Credentials,
-        success=Success.CREATED,
     ),
     Endpoint(
         method="DELETE",
@@ -206,7 +196,9 @@ ENDPOINTS = (
         read=commands.delete_token,
         success=Success.DELETED,
     ),
+    *ISSUING,
     *CONFIGURING,
+    *ASSOCIATING,
 )
 
 DESCRIPTION_ROUTE = Route(carrier=Carrier.HTTP, method="GET", path="/openapi.json", operation=DESCRIBE)

@@ -5,22 +5,60 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from adapters.dialects.operator.bodies import KindWord, ReprovisionWord, RoleWord, StateWord, StrategyWord
+from adapters.dialects.operator.bodies import (
+    CredentialWord,
+    KindWord,
+    ReallocationWord,
+    ReprovisionWord,
+    RoleWord,
+    StateWord,
+    StrategyWord,
+)
 from core.model import Secret
 
 Time = Annotated[str, Meta(description="RFC 3339, UTC, with milliseconds.", extra_json_schema={"format": "date-time"})]
 Next = Annotated[str | None, Meta(description="The `after` of the next page; null on the last one.")]
 
 
+class Firmware(msgspec.Struct, frozen=True, kw_only=True):
+    """The firmware that devices should run; `size` is in bytes."""
+
+    version: str
+    url: str
+    size: int
+    sha256: str
+
+
+class SignedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How devices are let in that sign their requests; an address that is empty is the gateway's own."""
+
+    auto_activation: bool
+    self_registration: bool
+    timestamp_tolerance_s: int | None
+    reallocation: ReallocationWord
+    product_key: str
+    mqtt_url: str
+    http_url: str
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The rule that lets a device or a group of them in."""
+    """The rule that lets a device or a group of them in.
+
+    `previous_secret_until` is when the secret before this one ends, null where none is left; `signed` is null for profiles
+    whose devices do not sign, `credential_kind` where they may have any.
+    """
 
     id: str
     name: str
     strategy: StrategyWord
     reprovision: ReprovisionWord
     provision_key: str
+    previous_secret_until: Time | None
     options: tuple[str, ...]
+    signed: SignedPolicy | None
+    credential_kind: CredentialWord | None
+    metadata: dict[str, Any]
+    firmware: Firmware | None
     created_at: Time
     updated_at: Time
     version: int
@@ -33,7 +71,11 @@ class ProfileWithSecret(Profile, frozen=True, kw_only=True):
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """One device; `profile` is an id, `label` what people call it."""
+    """One device; `profile` is an id, `label` what people call it, `serial` the maker's, `owner` an organisation's id.
+
+    An empty owner is the tenant itself. `firmware` is what was said of this device alone, `runs` the version that it said it
+    runs. The times tell when it last got to a state; null: never, or at its making.
+    """
 
     id: str
     name: str
@@ -42,16 +84,26 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     state: StateWord
     enabled: bool
     metadata: dict[str, Any]
+    serial: str
+    owner: str
+    firmware: Firmware | None
+    runs: str
+    provisioned_at: Time | None
+    connected_at: Time | None
+    associated_at: Time | None
+    discarded_at: Time | None
     created_at: Time
     updated_at: Time
     version: int
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What all credentials have; a value that was not kept is left out."""
+    """What all credentials have; a value that was not kept is left out. One that is expired is worthless."""
 
     id: str
     created_at: Time
+    expires_at: Time | None
+    expired: bool
 
 
 class AccessToken(Shown, frozen=True, tag="access_token"):
@@ -86,7 +138,15 @@ class ClientSecret(Shown, frozen=True, tag="client_secret"):
     secret: Secret | UnsetType = UNSET
 
 
-Credential = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret
+class DeviceSecret(Shown, frozen=True, tag="device_secret"):
+    """A triple: product key, device key and device secret."""
+
+    product_key: str | UnsetType = UNSET
+    device_key: str | UnsetType = UNSET
+    secret: Secret | UnsetType = UNSET
+
+
+Credential = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret | DeviceSecret
 
 
 class DeviceWithCredentials(Device, frozen=True, kw_only=True):

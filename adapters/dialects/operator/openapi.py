@@ -1,5 +1,6 @@
 """The description of the operator API (OpenAPI 3.1), made of the table of its endpoints and the types of its bodies."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -72,14 +73,22 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> Node:
     }
     if endpoint.body is not None:
         content = {"application/json": {"schema": schemas.references[endpoint.body]}}
+        content |= {media_type: {"schema": {"type": "string"}} for media_type in endpoint.takes}
         operation["requestBody"] = {"required": not endpoint.may_omit_body, "content": content}
     return operation
 
 
 def _path_parameters(endpoint: Endpoint) -> list[Node]:
-    if "{id}" not in endpoint.path:
-        return []
-    return [{"name": "id", "in": "path", "required": True, "description": "Id or name.", "schema": {"type": "string"}}]
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": "Id or name." if name == "id" else "Id.",
+            "schema": {"type": "string"},
+        }
+        for name in re.findall(r"\{(\w+)\}", endpoint.path)
+    ]
 
 
 def _query_parameters(endpoint: Endpoint) -> list[Node]:
@@ -100,17 +109,20 @@ def _answer(endpoint: Endpoint, schemas: _Schemas) -> Node:
     if endpoint.operation == EXPORT:
         answer["headers"] |= _NEXT
         answer["content"] = {"text/csv": {"schema": {"type": "string"}}}
+    elif endpoint.stream is not None:
+        answer["content"] = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.sends}
+        answer["content"][endpoint.sends[0]]["schema"] = schemas.references[endpoint.answer]
     elif endpoint.answer is not None:
         answer["content"] = {"application/json": {"schema": schemas.references[endpoint.answer]}}
     return answer
 
 
 def _refusals(endpoint: Endpoint, schemas: _Schemas) -> Node:
-    reasons = [Reason.MALFORMED, *_REFUSALS]
+    reasons = [Reason.MALFORMED, *_REFUSALS, *endpoint.refusals]
     if "{id}" in endpoint.path:
         reasons.append(Reason.NOT_FOUND)
     if endpoint.method != "GET":
         reasons.append(Reason.CONFLICT)
     content = {CONTENT_TYPE: {"schema": schemas.references[objects.Problem]}}
-    numbered = sorted(PROBLEMS[reason] for reason in reasons)
+    numbered = sorted({PROBLEMS[reason] for reason in reasons})
     return {str(status): {"description": title, "content": content} for status, title in numbered}

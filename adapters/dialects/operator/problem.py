@@ -14,6 +14,7 @@ PROBLEMS: dict[Reason, tuple[int, str]] = {
     Reason.NOT_FOUND: (404, "Not Found"),
     Reason.NOT_ALLOWED: (405, "Method Not Allowed"),
     Reason.CONFLICT: (409, "Conflict"),
+    Reason.STALE: (412, "Precondition Failed"),
     Reason.TOO_LARGE: (413, "Content Too Large"),
     Reason.UNSUPPORTED: (415, "Unsupported Media Type"),
     Reason.UNPROCESSABLE: (422, "Unprocessable Content"),

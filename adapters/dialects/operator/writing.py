@@ -3,23 +3,31 @@
 import csv
 import io
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from adapters.dialects.operator import objects
-from core.messages import AccessToken, Certificate, ClientSecret, Lwm2m, MqttBasic
-from core.model import CredentialKind, Device, Event, OperatorToken, Profile, Secret
+from core.messages import Certificate, CredentialValue
+from core.model import CredentialKind, Device, Event, Firmware, OperatorToken, Profile, Secret, SignedPolicy
 from core.operate import results
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COLUMNS = ("name", "id", "profile", "state", "enabled", "created_at")
+_REACHED = ("provisioned_at", "connected_at", "associated_at", "discarded_at")
+_PROPERTIES = ("serial", "label", "owner", "firmware", "runs")
+_COLUMNS = ("name", "id", "profile", "state", "enabled", "created_at", *_PROPERTIES, *_REACHED)
 
 
 def time(milliseconds: int) -> str:
     """Write a time as RFC 3339 in UTC, with milliseconds."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(milliseconds: int | None) -> str | None:
+    """Write a time that may not have come."""
+    return None if milliseconds is None else time(milliseconds)
 
 
 def json(answer: Any) -> bytes:
@@ -34,7 +42,10 @@ def csv_of(page: results.Page[Device]) -> bytes:
     lines.writerow(_COLUMNS)
     for each in page.items:
         enabled = "true" if each.enabled else "false"
-        lines.writerow((each.name, each.id, each.profile, each.state.value, enabled, time(each.created_at)))
+        firmware = each.firmware.version if each.firmware else ""
+        made = (each.name, each.id, each.profile, each.state.value, enabled, time(each.created_at))
+        reached = (moment(getattr(each, column)) for column in _REACHED)
+        lines.writerow((*made, each.serial, each.label, each.owner, firmware, each.runs, *reached))
     return text.getvalue().encode()
 
 
@@ -50,11 +61,27 @@ def profile(result: Profile) -> objects.Profile:
         strategy=result.strategy.value,
         reprovision=result.reprovision.value,
         provision_key=result.provision_key,
+        previous_secret_until=moment(result.previous_until),
         options=result.options,
+        signed=None if result.signed is None else _signed(result.signed),
+        credential_kind=None if result.credential_kind is None else result.credential_kind.value,
+        metadata=result.metadata,
+        firmware=firmware(result.firmware),
         created_at=time(result.created_at),
         updated_at=time(result.updated_at),
         version=result.version,
     )
+
+
+def firmware(result: Firmware | None) -> objects.Firmware | None:
+    """Show which firmware is to run."""
+    if result is None:
+        return None
+    return objects.Firmware(version=result.version, url=result.url, size=result.size, sha256=result.sha256)
+
+
+def _signed(policy: SignedPolicy) -> objects.SignedPolicy:
+    return objects.SignedPolicy(**{**msgspec.structs.asdict(policy), "reallocation": policy.reallocation.value})
 
 
 def secret_profile(result: results.SecretProfile) -> objects.ProfileWithSecret:
@@ -78,6 +105,14 @@ def device(result: Device) -> objects.Device:
         state=result.state.value,
         enabled=result.enabled,
         metadata=result.metadata,
+        serial=result.serial,
+        owner=result.owner,
+        firmware=firmware(result.firmware),
+        runs=result.runs,
+        provisioned_at=moment(result.provisioned_at),
+        connected_at=moment(result.connected_at),
+        associated_at=moment(result.associated_at),
+        discarded_at=moment(result.discarded_at),
         created_at=time(result.created_at),
         updated_at=time(result.updated_at),
         version=result.version,
@@ -104,20 +139,25 @@ def credentials(result: results.Page[results.ShownCredential]) -> objects.Creden
 
 def credential(result: results.ShownCredential) -> objects.Credential:
     """Show a credential, with its value where that was kept."""
-    identity, made = result.credential.id, time(result.credential.created_at)
-    match result.value:
-        case AccessToken(token=token):
-            return objects.AccessToken(id=identity, created_at=made, token=token)
-        case MqttBasic(client_id=client_id, username=username, password=password):
-            return objects.MqttBasic(id=identity, created_at=made, client_id=client_id, username=username, password=password)
+    shown = partial(
+        SHOWN[result.credential.kind],
+        id=result.credential.id,
+        created_at=time(result.credential.created_at),
+        expires_at=moment(result.credential.expires_at),
+        expired=result.expired,
+    )
+    return shown(**parts(result.value))
+
+
+def parts(value: CredentialValue | None) -> dict[str, Any]:
+    """Return the members that a credential's value has, none where it was not kept."""
+    match value:
+        case None:
+            return {}
         case Certificate(text=text):
-            return objects.Certificate(id=identity, created_at=made, certificate=text)
-        case Lwm2m(endpoint=endpoint):
-            return objects.Lwm2m(id=identity, created_at=made, endpoint=endpoint)
-        case ClientSecret(secret=secret):
-            return objects.ClientSecret(id=identity, created_at=made, secret=secret)
+            return {"certificate": text}
         case _:
-            return _BARE[result.credential.kind](id=identity, created_at=made)
+            return msgspec.structs.asdict(value)
 
 
 def imported(result: results.Imported) -> objects.Imported:
@@ -165,12 +205,13 @@ def event(result: Event) -> objects.Event:
     )
 
 
-_BARE: dict[CredentialKind, type[objects.Credential]] = {
+SHOWN: dict[CredentialKind, type[objects.Credential]] = {
     CredentialKind.ACCESS_TOKEN: objects.AccessToken,
     CredentialKind.MQTT_BASIC: objects.MqttBasic,
     CredentialKind.X509_CERTIFICATE: objects.Certificate,
     CredentialKind.LWM2M: objects.Lwm2m,
     CredentialKind.CLIENT_SECRET: objects.ClientSecret,
+    CredentialKind.DEVICE_SECRET: objects.DeviceSecret,
 }
 
 
