@@ -13,33 +13,28 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from adapters import bootstrap_key, demo, keys, logs, spoken
+from adapters import demo, keys, logs, spoken
 from adapters.answering import Answering
 from adapters.coap.server import CoapServer
 from adapters.config import Config, SettingError
-from adapters.dialects import operator, thingsboard
 from adapters.exchange import Exchange
 from adapters.http.server import HttpServer, Page
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
 from adapters.mqtt.server import MqttServer
+from adapters.own_addresses import OwnAddresses
 from adapters.settings import Address
 from adapters.system import ScryptKeys, SystemClock, SystemEntropy
+from adapters.use_cases import Ports, bind
 from adapters.watching import WatchedRepository, Watches
 from core.attestation import secret_row
 from core.audit import Audit
-from core.authenticate import Authenticate
-from core.bootstrap import Bootstrap
 from core.crypto.vault import SealBroken, Vault
 from core.errors import Refusal
 from core.issuer import Issuer
-from core.limits import Buckets
-from core.messages import BootstrapRequest, ProvisionRequest, Report
 from core.model import DEFAULT_TENANT, Lookup
-from core.operate import Operate, Operation, bearer_lookup
+from core.operate import bearer_lookup
 from core.ports import Changes, Repository
-from core.provision import Provision
 from core.queries import ProfilePage, TenantQuery
-from core.report import TakeReport
 from storage import open_repository
 
 PRUNE_SECONDS = 60.0
@@ -102,6 +97,7 @@ class Running:
         self.secrets = secrets
         self.issuer = Issuer(vault, gateway.clock, gateway.entropy, ScryptKeys())
         self.audit = Audit(self.repository, gateway.clock, gateway.entropy, config.limit_events)
+        self.own = OwnAddresses()
         self._log = gateway.log
         self._meter = gateway.meter
         self.answering = self._answering(gateway)
@@ -119,6 +115,7 @@ class Running:
             await self._listen("COAP", self.config.coap, self.coap),
             await self._listen("MQTT", self.config.mqtt, self.mqtt),
         )
+        self.own.http, self.own.mqtt = (next(iter(each), None) for each in (self.listening.http, self.listening.mqtt))
         self._pruning = asyncio.create_task(self._prune())
 
     async def stop(self) -> None:
@@ -129,7 +126,8 @@ class Running:
         self.http.stop_accepting()
         self.coap.stop_accepting()
         self.mqtt.stop_accepting()
-        left = await self.answering.drain(self.config.drain_seconds)
+        seconds = self.config.drain_seconds
+        left, _ = await asyncio.gather(self.answering.drain(seconds), self.http.drain(seconds))
         if left:
             self._log.warning("stopped before every request was answered", requests=left)
         await self.http.close(1.0)
@@ -142,50 +140,26 @@ class Running:
         return demo.Reach(*first)
 
     def _answering(self, gateway: Gateway) -> Answering:
-        config = self.config
-        authenticate = Authenticate(self.repository, self.issuer, self.audit, Buckets(config.limit_failures))
-        provision = Provision(
-            self.repository, self.issuer, self.audit, Buckets(config.limit_source), Buckets(config.limit_claim_key)
-        )
-        bootstrap = Bootstrap(
-            self.repository,
-            self.issuer,
-            self.audit,
-            Buckets(config.limit_failures),
-            bootstrap_key.parse(config.bootstrap_encrypt_key, config.bootstrap_key_format),
-        )
-        operate = Operate(
-            self.repository,
-            self.issuer,
-            self.audit,
-            self._admin(),
-            Buckets(config.limit_failures),
-            thingsboard.OPTIONS,
-            spoken.first_segments(config) | {path.removeprefix("/") for path in self._pages()},
-        )
+        reserved = spoken.first_segments(self.config) | {path.removeprefix("/") for path in self._pages()}
+        ports = Ports(self.repository, self.issuer, self.audit, self.watches)
+        bound = bind(ports, self.config, self._admin(), reserved)
         return Answering(
             (),
-            {
-                ProvisionRequest: provision,
-                BootstrapRequest: bootstrap,
-                Report: TakeReport(authenticate),
-                Operation: operate,
-                operator.DescribeApi: operator.describe,
-            },
-            authenticate,
-            authenticate.holds,
+            bound.use_cases,
+            bound.authenticate,
+            bound.authenticate.holds,
             self.audit,
             gateway.clock,
             gateway.entropy,
             gateway.meter,
             self.watches,
-            config.requests,
+            self.config.requests,
         )
 
     async def _listen(self, name: str, addresses: tuple[Address, ...], server: Server) -> tuple[Address, ...]:
         listening = []
         for address in addresses:
-            exchange = self.answering.facing(spoken.at(name, address, self.config))
+            exchange = self.answering.facing(spoken.at(name, address, self.config, self.own))
             try:
                 bound = await server.start(address.host, address.port, exchange=exchange)
             except OSError as error:

@@ -19,11 +19,12 @@ from core.model import Secret
 from core.operate.configuring import Layout
 
 PREFIX: Final = "FIRSTLIGHT_"
-DIALECTS: Final = ("thingsboard", "mainflux", "magistrala")
+DIALECTS: Final = ("thingsboard", "mainflux", "magistrala", "enos", "xively", "firstlight")
 OPERATOR: Final = "operator"
 SPOKEN: Final = (OPERATOR, *DIALECTS, *(f"{name}:{flavour}" for name, flavours in FLAVOURS.items() for flavour in flavours))
 """What an address may be said to serve: a dialect, one flavour of it, or the operator API."""
 
+ERROR_STATUSES: Final = ("real", "always_200")
 KEY_FORMATS: Final = ("raw", "hex")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
@@ -41,6 +42,8 @@ CLIENT: Final = (
     "TENANT",
     "EXTERNAL_KEY",
     "EXTERNAL_KEY_FILE",
+    "GROUP_SECRET",
+    "GROUP_SECRET_FILE",
 )  # what the command line reads for itself
 
 
@@ -67,6 +70,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap_documented_codes: bool = False
     provision_layout: Layout | None = None
     provision_api_key: Secret | None = None
+    enos_mqtt_url: str = ""
+    enos_http_url: str = ""
+    enos_error_http_status: str = ERROR_STATUSES[0]
+    session_seconds: int = 900
     device_limit: int | None = None
     events_keep: int = 1_000_000
     drain_seconds: float = 10.0
@@ -195,6 +202,10 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "BOOTSTRAP_DOCUMENTED_CODES": ("bootstrap_documented_codes", settings.reader(bool)),
     "PROVISION_LAYOUT": ("provision_layout", layout.read),
     "PROVISION_API_KEY": ("provision_api_key", settings.optional_secret),
+    "ENOS_MQTT_URL": ("enos_mqtt_url", settings.mqtt_url),
+    "ENOS_HTTP_URL": ("enos_http_url", settings.http_url),
+    "ENOS_ERROR_HTTP_STATUS": ("enos_error_http_status", settings.one_of(ERROR_STATUSES)),
+    "SESSION_SECONDS": ("session_seconds", settings.count(1)),
     "DEVICE_LIMIT": ("device_limit", settings.count(0)),
     "EVENTS_KEEP": ("events_keep", settings.count(1)),
     "DRAIN_SECONDS": ("drain_seconds", settings.number(0)),

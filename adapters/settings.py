@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from core.addresses import is_http_address, is_mqtt_address
 from core.crypto.vault import MASTER_KEY_BYTES
 from core.limits import Rate
 from core.model import Secret
@@ -112,6 +113,20 @@ def count(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def mqtt_url(text: str) -> str:
+    """Read where devices go over MQTT; empty: the gateway's own address."""
+    if text and not is_mqtt_address(text):
+        raise ValueError("is no address for devices; write tcp://HOST:PORT or ssl://HOST:PORT")
+    return text
+
+
+def http_url(text: str) -> str:
+    """Read where devices go over HTTP; empty: the gateway's own address."""
+    if text and not is_http_address(text):
+        raise ValueError("is no address for devices; write http://HOST:PORT or https://HOST, without a path")
+    return text
 
 
 def rate(text: str) -> Rate:

@@ -1,22 +1,23 @@
 """Which dialects are spoken at an address, as the settings say."""
 
-from adapters.config import OPERATOR, Config, SettingError
-from adapters.dialects import mainflux, operator, thingsboard
+from adapters.config import DIALECTS, OPERATOR, Config, SettingError
+from adapters.dialects import device_api, enos, mainflux, operator, thingsboard, xively
 from adapters.dialects.mainflux import FLAVOURS, DialectOptions
 from adapters.exchange import Carrier, Dialect
 from adapters.facing import Face
+from adapters.own_addresses import OwnAddresses
 from adapters.router import AmbiguousRoutesError
 from adapters.settings import Address
 
 
-def at(name: str, address: Address, config: Config) -> Face:
+def at(name: str, address: Address, config: Config, own: OwnAddresses) -> Face:
     """Return what is spoken at an address of the setting `name`: its own dialects, or all that are on and the operator API.
 
     Raises `SettingError` where they share paths.
     """
     names = address.dialects or (*config.dialects, OPERATOR)
     try:
-        return Face(named(dialect, config) for dialect in names)
+        return Face(named(dialect, config, own) for dialect in names)
     except AmbiguousRoutesError as error:
         example = f"FIRSTLIGHT_{name}=127.0.0.1:8080=thingsboard,127.0.0.1:8202=mainflux:mf-raw"
         raise SettingError(
@@ -25,12 +26,18 @@ def at(name: str, address: Address, config: Config) -> Face:
         ) from error
 
 
-def named(name: str, config: Config) -> Dialect:
-    """Return a dialect by its name, or by its name and flavour: `mainflux:mf-raw`."""
-    if name == OPERATOR:
-        return operator
-    if name == thingsboard.NAME:
-        return thingsboard
+def named(name: str, config: Config, own: OwnAddresses) -> Dialect:
+    """Return a dialect by its name, or by its name and flavour: `mainflux:mf-raw`. `own` is where devices may be sent to."""
+    plain: dict[str, Dialect] = {
+        OPERATOR: operator,
+        thingsboard.NAME: thingsboard,
+        xively.NAME: xively,
+        device_api.NAME: device_api,
+    }
+    if name in plain:
+        return plain[name]
+    if name == enos.NAME:
+        return enos.open_dialect(enos_options(config, own))
     vendor, _, flavour = name.partition(":")
     chosen = {"mainflux": config.mainflux_flavour, "magistrala": config.magistrala_flavour}
     return mainflux.open_dialect(flavour or chosen[vendor], options(config))
@@ -46,8 +53,19 @@ def options(config: Config) -> DialectOptions:
     )
 
 
+def enos_options(config: Config, own: OwnAddresses) -> enos.DialectOptions:
+    """Return where EnOS devices go next, and how errors are sent to them."""
+    return enos.DialectOptions(
+        mqtt_url=(lambda: config.enos_mqtt_url) if config.enos_mqtt_url else own.mqtt_url,
+        http_url=(lambda: config.enos_http_url) if config.enos_http_url else own.http_url,
+        always_200=config.enos_error_http_status == "always_200",
+    )
+
+
 def first_segments(config: Config) -> frozenset[str]:
     """Return the words that some path of some dialect begins with, whether it is on or not: no tenant may be called that."""
-    names = [OPERATOR, thingsboard.NAME, *(f"{name}:{flavour}" for name, all_ in FLAVOURS.items() for flavour in all_)]
-    routes = [route for name in names for route in named(name, config).ROUTES if route.carrier is Carrier.HTTP]
+    flavoured = (f"{name}:{flavour}" for name, flavours in FLAVOURS.items() for flavour in flavours)
+    names = (OPERATOR, *(name for name in DIALECTS if name not in FLAVOURS), *flavoured)
+    own = OwnAddresses()
+    routes = [route for name in names for route in named(name, config, own).ROUTES if route.carrier is Carrier.HTTP]
     return frozenset(segment for route in routes if "{" not in (segment := route.path.split("/")[1]))

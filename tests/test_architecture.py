@@ -40,7 +40,7 @@ SHARED = ("core", "msgspec", "adapters.exchange")
 # What a place may import beside the standard library and itself. The longest prefix that fits a module counts.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "core": ("core", "msgspec"),
-    "core.crypto": ("core", "msgspec", "cryptography"),
+    "core.crypto": ("core", "msgspec", "cryptography", "jwt"),
     "storage": ("core", "msgspec", "aiosqlite", "asyncpg"),
     "adapters.exchange": ("core", "msgspec"),
     "adapters.router": SHARED,
@@ -59,6 +59,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "structlog",
     ),
     "adapters.dialects": (*SHARED, "adapters.dialects"),
+    "adapters.dialects.enos": (*SHARED, "adapters.dialects", "cbor2"),
+    "adapters.dialects.device_api": (*SHARED, "adapters.dialects", "cbor2"),
     "adapters.dialects.mainflux": (*SHARED, "adapters.dialects", "cbor2"),
     "adapters.dialects.thingsboard_protobuf": (*SHARED, "google.protobuf"),
     "adapters.http": (*SHARED, "aiohttp"),
@@ -78,10 +80,12 @@ COMPOSITION = (
     "adapters.layout",
     "adapters.logs",
     "adapters.metrics",
+    "adapters.own_addresses",
     "adapters.pages",
     "adapters.settings",
     "adapters.spoken",
     "adapters.system",
+    "adapters.use_cases",
 )
 OPENS_THE_REGISTRY = ("adapters.app", "adapters.cli")
 
