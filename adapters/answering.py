@@ -170,7 +170,7 @@ class Answering:
             else:
                 await self._record(refusal, inbound, context)
             outbound = _refuse(found.dialect, refusal, form, inbound)
-            return _with_methods(outbound, found.methods) if isinstance(found, Miss) and found.methods else outbound
+            return _with_methods(outbound, found.methods) if isinstance(found, Miss) else outbound
 
     async def _within_time(
         self, work: Coroutine[Any, Any, Outbound], dialect: Dialect | None, inbound: Inbound, context: Context
@@ -243,7 +243,12 @@ def _missed(miss: Miss) -> NoReturn:
 
 
 def _with_methods(outbound: Outbound, methods: tuple[str, ...]) -> Outbound:
-    """Say which methods a path takes, where a protocol has a place for it (RFC 9110, section 15.5.6)."""
+    """Say which methods a path takes, where a protocol has a place for it (RFC 9110, section 15.5.6).
+
+    A dialect may see from the path that nothing is there, whatever the method.
+    """
+    if not methods or outbound.outcome is Reason.NOT_FOUND:
+        return outbound
     return msgspec.structs.replace(outbound, headers=(*outbound.headers, ("Allow", ", ".join(methods))))
 
 

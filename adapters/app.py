@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from adapters import demo, keys, logs, spoken
+from adapters import demo, keys, logs, own_addresses, spoken
 from adapters.answering import Answering
 from adapters.coap.server import CoapServer
 from adapters.config import Config, SettingError
@@ -115,7 +115,7 @@ class Running:
             await self._listen("COAP", self.config.coap, self.coap),
             await self._listen("MQTT", self.config.mqtt, self.mqtt),
         )
-        self.own.http, self.own.mqtt = (next(iter(each), None) for each in (self.listening.http, self.listening.mqtt))
+        self.own.http, self.own.mqtt = own_addresses.of(self.listening.http), own_addresses.of(self.listening.mqtt)
         self._pruning = asyncio.create_task(self._prune())
 
     async def stop(self) -> None:

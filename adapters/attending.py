@@ -35,6 +35,8 @@ class Attendance:
         self._task: asyncio.Task[None] | None = None
         self._stop = watches.watch(session_key(identity.device), self._changed)
         self._timer = self._look_in(FIRST_LOOK_SECONDS)
+        if identity.until is not None and _seconds_to(identity.until) < FIRST_LOOK_SECONDS:
+            self._look_at(identity.until)  # the look there is as good as the first
 
     def leave(self) -> None:
         """Attend to it no longer."""
@@ -49,7 +51,7 @@ class Attendance:
         """Look again when the time of a credential is over; a timer that is too far off looks once on its way."""
         self._timer.cancel()
         if not self._over:
-            self._timer = self._look_in(min(max(until / 1000 - time.time(), 0.0) + _AFTER_SECONDS, FAR_SECONDS))
+            self._timer = self._look_in(min(_seconds_to(until) + _AFTER_SECONDS, FAR_SECONDS))
 
     def _changed(self) -> None:
         self._again = True
@@ -81,3 +83,7 @@ class Attendance:
         self.leave()
         log.info("session ended, its login holds no longer", device=self._identity.device_name, source=self._peer.address)
         self._ended()
+
+
+def _seconds_to(moment: int) -> float:
+    return max(moment / 1000 - time.time(), 0.0)

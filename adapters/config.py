@@ -7,7 +7,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from adapters import bootstrap_key, layout, settings
+from adapters import bootstrap_key, layout, own_addresses, settings
 from adapters.answering import AnsweringConfig
 from adapters.coap.config import CoapConfig
 from adapters.dialects.mainflux import FLAVOURS
@@ -90,6 +90,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_bounds: MqttConfig = MqttConfig()
     warnings: tuple[str, ...] = ()
 
+
+_PLAIN: Final = Config()
 
 _BOUNDS: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
     "REQUESTS_": ("requests", AnsweringConfig),
@@ -245,6 +247,7 @@ def _warnings(given: Mapping[str, str], values: Mapping[str, Any]) -> tuple[str,
         for address in values.get(name.lower(), ())
         if not _is_loopback(address.host)
     ]
+    warnings += _about_next(given, values)
     if bootstrap_key.is_published(values.get("bootstrap_encrypt_key")):
         warnings.append(f"{PREFIX}BOOTSTRAP_ENCRYPT_KEY: this key is printed in public documents; take one of your own")
     if values.get("provision_api_key") is not None:
@@ -254,6 +257,21 @@ def _warnings(given: Mapping[str, str], values: Mapping[str, Any]) -> tuple[str,
     if values["database"] == "memory:":
         warnings.append(f"{PREFIX}DATABASE: memory: forgets every device when the gateway stops")
     return tuple(warnings)
+
+
+def _about_next(given: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
+    """Warn where EnOS devices are told nothing, or a name that they may not know, of where to go next."""
+    protocols = [values.get(name, getattr(_PLAIN, name)) for name in ("http", "coap", "mqtt")]
+    if own_addresses.SENT_ON not in values.get("dialects", DIALECTS) or not any(map(own_addresses.of, protocols)):
+        return []
+    warnings = []
+    for name, setting in (("HTTP", "ENOS_HTTP_URL"), ("MQTT", "ENOS_MQTT_URL")):
+        own = own_addresses.of(values.get(name.lower(), getattr(_PLAIN, name.lower())))
+        if not given.get(setting) and own is None:
+            warnings.append(f"{PREFIX}{setting}: not set, and {PREFIX}{name} serves no EnOS devices: they are sent nowhere")
+        elif not given.get(setting) and own is not None and own_addresses.is_told_by_name(own.host):
+            warnings.append(f"{PREFIX}{setting}: not set; EnOS devices are sent to this machine by its name")
+    return warnings
 
 
 def _is_loopback(host: str) -> bool:

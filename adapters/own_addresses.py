@@ -2,12 +2,30 @@
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 
 from adapters.settings import Address
 
+SENT_ON = "enos"
+"""The dialect whose devices are told where to go."""
+
+
+def of(addresses: Iterable[Address]) -> Address | None:
+    """Return the first address that serves such devices, None where none does."""
+    return next((each for each in addresses if not each.dialects or SENT_ON in each.dialects), None)
+
+
+def is_told_by_name(host: str) -> bool:
+    """Tell whether devices are told this machine's name in place of a host: of every address, and of IPv6."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_unspecified or address.version == 6
+
 
 class OwnAddresses:
-    """The first address of HTTP and MQTT: none before the gateway listens, and where a protocol is off."""
+    """Where HTTP and MQTT serve such devices: nowhere before the gateway listens, and where a protocol is off."""
 
     def __init__(self) -> None:
         self.http: Address | None = None
@@ -23,9 +41,4 @@ class OwnAddresses:
 
 
 def _host(host: str) -> str:
-    """Return what devices can use: in place of every address, and of IPv6, which not all can read, this machine's name."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return socket.gethostname() if address.is_unspecified or address.version == 6 else host
+    return socket.gethostname() if is_told_by_name(host) else host

@@ -1,5 +1,7 @@
 """Whether a device that signs knows its group's secret (RFC 9334: appraisal of evidence), and how often it may be wrong."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from core.attestation import valid_secrets
@@ -34,16 +36,34 @@ class Appraisal(msgspec.Struct, frozen=True):
         Raises `Refusal` UNAUTHENTICATED, the same to the device whatever is wrong; FORBIDDEN for a right proof of a group that
         is switched off; TOO_MANY.
         """
+        return self.verify_any((profile,), (group,), proof, context)
+
+    def verify_any(
+        self, profiles: Sequence[Profile | None], groups: Sequence[str], proof: SignedSerial, context: Context
+    ) -> tuple[Profile, SignedPolicy]:
+        """Do what `verify` does for a device that may be of several groups: the first that it signed for.
+
+        A wrong proof counts against all of them; those that are used up are not looked at. There is one at least.
+        """
+        patient = [each for each in zip(profiles, groups, strict=True) if not self._wait(each[1], context)]
+        if not patient:
+            self._require_patience(groups[0], context)
+        right = [profile for profile, _ in patient if self._is_signed(profile, proof) and profile is not None]
+        if right:
+            return right[0], self._policy(right[0], proof)
+        check = "group.unknown" if patient[0][0] is None else "signature.wrong"
+        raise self._wrong(check, [group for _, group in patient], context)
+
+    def _wait(self, group: str, context: Context) -> float:
+        pair, whole = self._keys(group, context)
+        now = self.issuer.clock.monotonic()
+        return max(self.sources.wait(pair, now), self.groups.wait(whole, now))
+
+    def _require_patience(self, group: str, context: Context) -> None:
         pair, whole = self._keys(group, context)
         now = self.issuer.clock.monotonic()
         require(self.sources.wait(pair, now), "limit.source")
         require(self.groups.wait(whole, now), "limit.claim_key")
-        signed = self._is_signed(profile, proof)
-        if profile is None:
-            raise self._wrong("group.unknown", group, context)
-        if not signed:
-            raise self._wrong("signature.wrong", group, context)
-        return profile, self._policy(profile, proof)
 
     def _is_signed(self, profile: Profile | None, proof: SignedSerial) -> bool:
         """Compare with both of the secrets that a group may have, whether there are any or not."""
@@ -64,10 +84,12 @@ class Appraisal(msgspec.Struct, frozen=True):
             raise Refusal(Reason.FORBIDDEN, "the group lets nobody in", check="group.disabled")
         return policy
 
-    def _wrong(self, check: str, group: str, context: Context) -> Refusal:
+    def _wrong(self, check: str, groups: Sequence[str], context: Context) -> Refusal:
         now = self.issuer.clock.monotonic()
-        for buckets, key in zip((self.sources, self.groups), self._keys(group, context), strict=True):
-            buckets.take(key, now)
+        for group in groups:
+            pair, whole = self._keys(group, context)
+            self.sources.take(pair, now)
+            self.groups.take(whole, now)
         wait = self.sources.take(context.stranger, now)
         return too_many(wait, "limit.source") if wait else _unknown(check)
 

@@ -45,7 +45,17 @@ def draw_code(entropy: Entropy) -> Secret:
 
 def code_lookup(code: Secret, vault: Vault) -> Lookup:
     """Return where a code is found that somebody typed: its case, blanks and dashes do not count."""
-    return vault.lookup("association code", code.reveal().translate(_BETWEEN_CHARACTERS).upper())
+    return vault.lookup("association code", _fold(code))
+
+
+def is_code(code: Secret) -> bool:
+    """Tell whether what somebody typed looks like a code at all: twelve letters and digits, be they in codes or not."""
+    folded = _fold(code)
+    return len(folded) == CODE_CHARACTERS and folded.isascii() and folded.isalnum()
+
+
+def _fold(code: Secret) -> str:
+    return code.reveal().translate(_BETWEEN_CHARACTERS).upper()
 
 
 def announced_lookup(device: DeviceId, secret: Secret, vault: Vault) -> Lookup:

@@ -83,7 +83,7 @@ class Authenticate(msgspec.Struct, frozen=True):
         if isinstance(found, KeySnapshot):
             return Identity(device.tenant, device.id, device.name, None)
         await self._connected(found, context)
-        return Identity(device.tenant, device.id, device.name, found.credential.id)
+        return Identity(device.tenant, device.id, device.name, found.credential.id, until=found.credential.expires_at)
 
     def _require_usable(self, device: Device) -> None:
         if not device.enabled:

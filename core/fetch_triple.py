@@ -8,7 +8,7 @@ from core.errors import Reason, Refusal
 from core.issuer import Issuer
 from core.limits import Buckets
 from core.messages import ConnectRequest, Context, Enrolled, SignedSerial
-from core.model import Profile, SignedPolicy
+from core.model import Profile, SignedPolicy, TenantId
 from core.ports import Repository
 from core.queries import DeviceSnapshot, EnrolSnapshot, SignedDevicesQuery
 from core.registration import Newcomer, Registrar, require_allocated
@@ -27,7 +27,8 @@ class _Proved(msgspec.Struct, frozen=True):
 class FetchTriple(msgspec.Struct, frozen=True):
     """The use case. Nothing is registered or allocated but a gateway's own branches.
 
-    A device says no group: it is looked for by its name, then by its serial where one device alone has it. A gateway is a
+    A device says no group: it is looked for in each tenant by its name, then by its serial where one device alone has it; the
+    one whose group's secret it signed with is meant. A gateway is a
     device with the member `gateway` true in its metadata or its profile's. Its branches are devices of its group whose serial
     is its own with their number. `sources` and `claim_keys` as in `Enrol`.
     """
@@ -59,16 +60,17 @@ class FetchTriple(msgspec.Struct, frozen=True):
 
     async def _proved(self, proof: SignedSerial, context: Context) -> _Proved:
         """Return the device that signed, and its group's policy."""
-        candidates = _alone(proof.serial, await self.repository.read(SignedDevicesQuery(proof.serial)))
-        found = candidates[0] if candidates else None
-        profile = found.profile if found else None
-        group = profile.provision_key if profile else proof.serial
+        found = _one_of_each_tenant(proof.serial, await self.repository.read(SignedDevicesQuery(proof.serial)))
+        profiles: list[Profile | None] = [each.profile for each in found] or [None]
+        groups = [each.profile.provision_key for each in found] or [proof.serial]
+        appraisal = Appraisal(self.issuer, self.sources, self.claim_keys)
         try:
-            _, policy = Appraisal(self.issuer, self.sources, self.claim_keys).verify(profile, group, proof, context)
+            profile, policy = appraisal.verify_any(profiles, groups, proof, context)
         except Refusal as refusal:
-            await self._registrar.refused(refusal, profile, found.device if found else None, proof.serial, context)
+            device = found[0].device if len(found) == 1 else None
+            await self._registrar.refused(refusal, profiles[0], device, proof.serial, context)
             raise
-        return _Proved(candidates[0], policy)
+        return _Proved(next(each for each in found if each.profile.id == profile.id), policy)
 
     async def _require_gateway(self, asker: DeviceSnapshot, context: Context) -> None:
         try:
@@ -91,12 +93,15 @@ class FetchTriple(msgspec.Struct, frozen=True):
         return await self._registrar.enrol(profile.provision_key, newcomer, prove, context)
 
 
-def _alone(serial: str, found: tuple[DeviceSnapshot, ...]) -> tuple[DeviceSnapshot, ...]:
-    """Return the one device that a serial means, if it means one: what two have, in two tenants or groups, is neither's own."""
-    for alike in (
-        tuple(each for each in found if each.device.name == serial),
-        tuple(each for each in found if each.device.serial == serial),
-    ):
-        if len(alike) == 1:
-            return alike
-    return ()
+def _one_of_each_tenant(serial: str, found: tuple[DeviceSnapshot, ...]) -> list[DeviceSnapshot]:
+    """Return the device that a serial means in each tenant: the one of this name, or the only one of this serial."""
+    meant: dict[TenantId, DeviceSnapshot] = {}
+    alike: dict[TenantId, int] = {}
+    for each in found:
+        tenant = each.device.tenant
+        if each.device.name == serial:
+            meant[tenant] = each
+        elif tenant not in meant or meant[tenant].device.name != serial:
+            alike[tenant] = alike.get(tenant, 0) + 1
+            meant[tenant] = each
+    return [each for tenant, each in meant.items() if each.device.name == serial or alike[tenant] == 1]

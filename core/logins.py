@@ -1,17 +1,18 @@
 """Whose login is this: the credential, external key or user behind what was presented, once it is proved."""
 
 import re
+from typing import assert_never
 
 import msgspec
 
 from core.configuration import Seals
 from core.credentials import basic_id, secret_id, triple_id
 from core.crypto import session_tokens, signatures
-from core.crypto.session_tokens import Audience
+from core.crypto.session_tokens import Audience, Session
 from core.errors import Reason, Refusal, WrongSecret
 from core.issuer import Issuer
 from core.messages import Login, MqttLogin, TokenLogin, Triple, TripleLogin
-from core.model import Credential, CredentialKind, DeviceId, DirectoryEntry, EntryId, Lookup, Secret
+from core.model import Credential, CredentialId, CredentialKind, DeviceId, DirectoryEntry, EntryId, Lookup, Secret
 from core.ports import Repository
 from core.queries import (
     DeviceQuery,
@@ -30,6 +31,7 @@ SESSION_USER = "Auth:JWT"
 # Ids that this registry draws for devices: UUIDv7 (RFC 9562, section 5.7). Random ids, as clients draw them, are others.
 _DRAWN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _MARK_BYTES = 8
+_MARK_CHARACTERS = 8
 
 
 class UserLogin(msgspec.Struct, frozen=True):
@@ -57,6 +59,8 @@ class Logins(msgspec.Struct, frozen=True):
                 return await self._find_session(login)
             case MqttLogin():
                 return await self._find_mqtt(login)
+            case _:
+                assert_never(login)
 
     async def _find_token(self, token: Secret) -> LoginSnapshot:
         """Look for an access token, or else for the session that a device opened."""
@@ -68,11 +72,16 @@ class Logins(msgspec.Struct, frozen=True):
         session = session_tokens.read(token, Audience.DEVICE, self.issuer.vault, self.issuer.clock.now())
         if session is None:
             raise unknown("login.session")
-        device = await self.repository.read(DeviceQuery(session.tenant, DeviceId(session.subject)))
-        held = device.credentials if device else ()
-        for credential in held:
-            if device is not None and credential.id == session.mark and self.is_valid(credential):
-                return LoginSnapshot(credential=credential, device=device.device, profile=device.profile)
+        return await self._opened_with(session)
+
+    async def _opened_with(self, session: Session) -> LoginSnapshot:
+        """Return the credential that a device opened a session with, if it is good still."""
+        found = await self.repository.read(DeviceQuery(session.tenant, DeviceId(session.subject)))
+        if found is None:
+            raise unknown("login.session")
+        for credential in found.credentials:
+            if session_mark(credential.id) == session.mark and self.is_valid(credential):
+                return LoginSnapshot(credential=credential, device=found.device, profile=found.profile)
         raise unknown("login.session")
 
     async def _find_session(self, login: TripleLogin) -> LoginSnapshot:
@@ -132,10 +141,10 @@ class Logins(msgspec.Struct, frozen=True):
     async def _find_user_session(self, token: Secret) -> UserLogin:
         session = session_tokens.read(token, Audience.OPERATOR, self.issuer.vault, self.issuer.clock.now())
         if session is None:
-            raise unknown("login.session")
+            raise _wrong_session()
         entry = await self.repository.read(EntryQuery(session.tenant, EntryId(session.subject)))
         if entry is None or entry.role is None or self.password_mark(entry) != session.mark:
-            raise unknown("login.session")
+            raise _wrong_session()
         return UserLogin(entry, session.mark)
 
     async def _nobody(self, login: MqttLogin) -> KeySnapshot:
@@ -176,6 +185,11 @@ class Logins(msgspec.Struct, frozen=True):
 _BY_NAME = (CredentialKind.ACCESS_TOKEN, CredentialKind.MQTT_BASIC)
 
 
+def session_mark(credential: CredentialId) -> str:
+    """Return what ties a device's session to one of its credentials: the random end of the id."""
+    return credential[-_MARK_CHARACTERS:]
+
+
 def secret_proof(lookup: Lookup) -> str:
     """Return what tells one MQTT secret of a user from the next."""
     return lookup[:_MARK_BYTES].hex()
@@ -190,6 +204,11 @@ def _require_one_id(login: MqttLogin) -> None:
     """Refuse a device that names itself twice and differently; a client id that nobody here drew is no name."""
     if login.username and login.client_id != login.username and _DRAWN_ID.fullmatch(login.client_id):
         raise Refusal(Reason.MALFORMED, "client id and user name name different devices", check="login.two_devices")
+
+
+def _wrong_session() -> WrongSecret:
+    """Make the refusal of a user's session: whoever names none but `SESSION_USER` can be wrong in the password alone."""
+    return WrongSecret("the credentials are not known", check="login.session")
 
 
 def unknown(check: str) -> Refusal:

@@ -128,7 +128,8 @@ class Identity(msgspec.Struct, frozen=True):
     """A device that proved itself, and with which credential.
 
     `credential` is None where it was the external key of its configuration, which is good for fetching that and nothing else.
-    A `user` is no device but the entry of the directory whose id and name stand in its place.
+    A `user` is no device but the entry of the directory whose id and name stand in its place. `until` is when the credential's
+    time is over, in milliseconds since the Unix epoch, as it was at the login; None: it stays.
     """
 
     tenant: TenantId
@@ -136,6 +137,7 @@ class Identity(msgspec.Struct, frozen=True):
     device_name: str
     credential: CredentialId | None
     user: bool = False
+    until: int | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from core.authenticate import Authenticate
 from core.crypto import session_tokens
 from core.crypto.session_tokens import Audience, Session
 from core.errors import Reason, Refusal
+from core.logins import session_mark
 from core.messages import Context, OpenSession, SessionOpened
 
 LIFETIME_MS = 86_400_000
@@ -29,7 +30,7 @@ class OpenSessions(msgspec.Struct, frozen=True):
         session = Session(
             subject=identity.device,
             tenant=identity.tenant,
-            mark=identity.credential or "",
+            mark=session_mark(identity.credential) if identity.credential else "",
             expires_at=(issuer.clock.now() + lifetime) // 1000 + 1,
         )
         return SessionOpened(identity, session_tokens.sign(session, Audience.DEVICE, issuer.vault), lifetime)

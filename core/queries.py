@@ -301,7 +301,7 @@ class EnrolQuery(Query[EnrolSnapshot], frozen=True):
 class SignedDevicesQuery(Query[tuple[DeviceSnapshot, ...]], frozen=True):
     """The devices with `unique_serial`, whatever their tenant, whose name or serial is this: those of the name first.
 
-    At most three of either are answered: more than one of a kind is as good as none.
+    At most sixteen of either are answered: one of each tenant is meant, and few tenants have a serial in common.
     """
 
     serial: str

@@ -17,7 +17,9 @@ from core.ports import Changes, Repository
 from core.queries import DeviceSnapshot, EnrolQuery, EnrolSnapshot
 from core.strategy import NAME_CHARACTERS, require_room, require_writable
 
-ATTEMPTS = 3
+ATTEMPTS = 5
+"""Each of a serial's names may be taken meanwhile, the last of them drawn, and then the serial itself, by the same device."""
+
 _DRAWN_CHARACTERS = 20
 _LONGEST_STEM = NAME_CHARACTERS - _DRAWN_CHARACTERS - len("_")
 
@@ -52,7 +54,7 @@ class Registrar(msgspec.Struct, frozen=True):
     async def enrol(self, group: str, newcomer: Newcomer, prove: Proof, context: Context) -> Enrolled:
         """Give a serial of a group its triple, the one it has or a new one. Raises `Refusal`, after recording it as an event.
 
-        A conflict with a request that ran at the same time is decided anew, three times at most.
+        A conflict with a request that ran at the same time is decided anew, some times at most.
         """
         known = EnrolSnapshot()
         query = EnrolQuery(group, newcomer.serial, serial_names(group, newcomer.serial))

@@ -15,8 +15,8 @@ QUEUE = 10_000
 UNKNOWN_AMONG = 10_000
 """Newest refused bootstraps among which unknown external ids are looked for."""
 
-ALIKE = 3
-"""Devices of one name or one serial that are answered: more than one is as good as none."""
+ALIKE = 16
+"""Devices of one name or one serial that are answered, those of all tenants together."""
 
 _MOST = 2**63 - 1
 

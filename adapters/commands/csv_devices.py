@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 from adapters.commands.api import BadLine, NewDevice
 from adapters.commands.credential_options import choose_credential
+from adapters.commands.csv_exported import passed_over, remark
 from adapters.commands.csv_rows import CsvRows, Row
 from adapters.commands.failure import UsageError
 
@@ -20,6 +21,12 @@ class CsvDevices:
         if "profile" not in self._rows.columns and not has_profile:
             raise UsageError("no profile: give --profile P or a column `profile`")
         self._has_profile = has_profile
+        self._passed_over = passed_over(self._rows.columns, _KNOWN)
+
+    @property
+    def remark(self) -> str:
+        """What to tell before anything is imported, empty where it goes without saying."""
+        return remark(self._rows.columns, self._passed_over)
 
     @property
     def consumed(self) -> int:
@@ -49,5 +56,5 @@ class CsvDevices:
             line=line,
             profile=values.get("profile"),
             credential=choose_credential(**{key: values[key] for key in _CREDENTIAL & values.keys()}),
-            metadata={key: value for key, value in values.items() if key not in _KNOWN},
+            metadata={key: value for key, value in values.items() if key not in _KNOWN | self._passed_over},
         )

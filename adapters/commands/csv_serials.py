@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from adapters.commands.api import BadLine
+from adapters.commands.csv_exported import passed_over, remark
 from adapters.commands.csv_rows import CsvRows, Row
 from adapters.commands.issuing_api import NewSerial
 
 _KNOWN = frozenset({"serial", "label"})
+_NAME = frozenset({"name"})
 
 
 class CsvSerials:
@@ -15,6 +17,13 @@ class CsvSerials:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._rows = CsvRows(stream, _KNOWN, "serial")
+        exported = passed_over(self._rows.columns, _KNOWN)
+        self._passed_over = exported | _NAME if exported else exported
+
+    @property
+    def remark(self) -> str:
+        """What to tell before anything is issued, empty where it goes without saying."""
+        return remark(self._rows.columns, self._passed_over)
 
     @property
     def consumed(self) -> int:
@@ -24,11 +33,11 @@ class CsvSerials:
     def __iter__(self) -> Iterator[tuple[int, NewSerial] | BadLine]:
         """Yield each line's number and serial, or why it holds none; empty lines are passed over."""
         for row in self._rows:
-            yield _serial(row) if isinstance(row, Row) else row
+            yield _serial(row, self._passed_over) if isinstance(row, Row) else row
 
 
-def _serial(row: Row) -> tuple[int, NewSerial] | BadLine:
-    values = dict(row.values)
+def _serial(row: Row, passed_over: frozenset[str]) -> tuple[int, NewSerial] | BadLine:
+    values = {column: value for column, value in row.values.items() if column not in passed_over}
     serial, label = values.pop("serial", ""), values.pop("label", "")
     if not serial:
         return BadLine(row.line, reason="serial is empty")

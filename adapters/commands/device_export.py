@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from adapters.commands.parsing import Commands
 
 _EPILOG = """\
-A file appears when it is complete. Credentials are not exported.
+A file appears when it is complete. Credentials are not exported, and metadata with --json alone. `device import` reads the
+file again (names and profiles), `device issue` too (serials and labels).
 
 examples:
   firstlight device export fleet.csv

@@ -31,7 +31,7 @@ _REFUSED = "refused"
 _EPILOG = """\
 The first line names the columns: serial, label; any other column becomes metadata of a device that is made. Commas,
 semicolons or tabs; UTF-8. Without --kind a device gets what its profile's devices have: a triple where they sign, an access
-token otherwise.
+token otherwise. Of a file that `device export` wrote, serial, label and columns that were added to it are taken.
 
 Every line is answered: issued, exists (with the credential that the device has) or refused with the reason; a refused line
 makes the exit status 1. Doing it again is safe and gives the same: nothing is issued twice. CSV stands as it is: a serial that
@@ -80,6 +80,8 @@ async def _issue(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -
     tally = Tally()
     with open_input(args.file) as stream:
         serials = CsvSerials(stream)
+        if serials.remark:
+            screen.remark(serials.remark)
         form = args.format or (NDJSON if screen.json else CSV)
         with (
             open_output(args.output, screen.out) as out,

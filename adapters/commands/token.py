@@ -18,6 +18,7 @@ roles:
   operator  everything but tokens and tenants
   factory   defines and imports devices and fetches their credentials, nothing else
   auditor   reads everything but credentials
+  customer  claims devices and gives them up, as an end user's application does
 
 The token is shown once.
 

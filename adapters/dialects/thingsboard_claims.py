@@ -15,6 +15,7 @@ Departures from the reference server:
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -45,7 +46,7 @@ TERMS: Final = ClaimingTerms(
 )
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")
+_NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")  # as small devices write 8.64e+07
 _BEARER = "bearer "
 _HEADERS = ("x-authorization", "authorization")
 _FAILURES = {"association.secret": b'"FAILURE"', "association.state": b'"FAILURE"', "association.owned": b'"CLAIMED"'}
@@ -166,7 +167,7 @@ def _duration(fields: Mapping[str, msgspec.Raw]) -> int | None:
         return None
     if _NUMBER.fullmatch(found) is None:
         raise bad_field("durationMs is not a number")
-    return int(found.partition(".")[0])
+    return int(Decimal(found))
 
 
 def _object(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from adapters.exchange import Exchange, Meter, Outbound, Peer
@@ -131,6 +132,9 @@ class HttpServer:
         try:
             async with asyncio.timeout(self._config.body_seconds):
                 return await self._read_body(request, large)
+        except ConnectionError as error:
+            detail = "the connection was lost before the end of the body"
+            raise Refusal(Reason.MALFORMED, detail, check="http.body_lost") from error
         except TimeoutError as error:
             raise Refusal(Reason.MALFORMED, "the body did not arrive in time", check="http.body_seconds") from error
 
@@ -166,6 +170,32 @@ class _Large:
         self.reserved = 0
 
 
+class _Connection(RequestHandler):
+    """A connection that answers what is no HTTP itself: aiohttp would repeat it in the answer and in the log, secrets too."""
+
+    __slots__ = ("_meter",)
+
+    def __init__(self, server: "_Connections", meter: Meter, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._meter = meter
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer without a word of what was sent; a fault of our own goes to the log as aiohttp has it."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        self._meter.bound("http.malformed")
+        answer = web.Response(
+            status=status,
+            body=b'{"detail":"the request is not HTTP"}',
+            content_type="application/json",
+            headers={"Server": "firstlight"},
+        )
+        answer.force_close()
+        return answer
+
+
 class _Connections(web.Server):
     """aiohttp's low-level server, with a bound on connections in total and for each source, and an exchange for each."""
 
@@ -178,6 +208,7 @@ class _Connections(web.Server):
         **options: Any,
     ) -> None:
         super().__init__(handler, **options)
+        self._options = options
         self._meter = meter
         self._config = config
         self._lost = lost
@@ -187,7 +218,7 @@ class _Connections(web.Server):
 
     def accept(self, exchange: Exchange) -> RequestHandler:
         """Return the protocol of a new connection whose requests go to this exchange."""
-        handler: RequestHandler = self()
+        handler = _Connection(self, self._meter, loop=asyncio.get_running_loop(), **self._options)
         self._exchanges[handler] = exchange
         return handler
 

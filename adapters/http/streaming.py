@@ -95,13 +95,20 @@ class Streams:
         except asyncio.CancelledError:
             _abort(transport)
             raise
-        except Exception:
-            self._log.exception("stream failed, correlation=%s", answer.correlation)
+        except Exception as error:
+            self._tell(error, answer.correlation)
             if request.version < HttpVersion11:
                 _abort(transport)  # any other end would look like that of the whole body
             elif transport is not None:
                 transport.close()  # once what was made so far is sent
                 asyncio.get_running_loop().call_later(self._config.stream_stall_seconds, transport.abort)
+
+    def _tell(self, error: Exception, correlation: str) -> None:
+        """Log what ended a stream; of a refusal, such as that of a full disk, all is said by its check."""
+        if isinstance(error, Refusal):
+            self._log.error("stream failed, check=%s, correlation=%s", error.check, correlation)
+        else:
+            self._log.error("stream failed, correlation=%s", correlation, exc_info=error)
 
     async def _send(self, writing: Awaitable[object]) -> None:
         """Wait until the receiver has taken most of what was sent before. Raises `_Gone` where it does not."""

@@ -11,6 +11,7 @@ from core.model import Secret, TenantId
 
 _ALGORITHM = "HS256"
 # The clock is a port of the core's, so the library does not look at its own.
+_NO_TYPE: Any = {"typ": None}  # it need not be there (RFC 7519, section 5.1), and it is long
 _OPTIONS: Any = {"require": ["exp", "sub", "aud"], "verify_exp": False, "verify_iat": False, "verify_nbf": False}
 
 
@@ -18,7 +19,7 @@ class Audience(enum.Enum):
     """What a token is good for: one kind is never taken for the other."""
 
     OPERATOR = "operator"
-    DEVICE = "device"
+    DEVICE = "dev"
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Claims(msgspec.Struct, frozen=True):
     sub: str
-    account: str
+    acc: str
     mark: str
     exp: int
 
@@ -40,18 +41,20 @@ class _Claims(msgspec.Struct, frozen=True):
 def sign(session: Session, audience: Audience, vault: Vault) -> Secret:
     """Return the token of a session.
 
-    An operator's says twice whose it is: published clients of Xively (SDKs for iOS and Android) read `userId` and `accountId`.
+    A device's is short enough to be `auth=...` in one option of CoAP (255 bytes, RFC 7252, section 5.10) whatever its tenant is
+    called. An operator's says twice whose it is: published clients of Xively (SDKs for iOS and Android) read `userId` and
+    `accountId`.
     """
     claims: dict[str, Any] = {
         "sub": session.subject,
-        "account": session.tenant,
+        "acc": session.tenant,
         "mark": session.mark,
         "exp": session.expires_at,
         "aud": audience.value,
     }
     if audience is Audience.OPERATOR:
         claims |= {"userId": session.subject, "accountId": session.tenant}
-    return Secret(jwt.encode(claims, vault.session_key, algorithm=_ALGORITHM))
+    return Secret(jwt.encode(claims, vault.session_key, algorithm=_ALGORITHM, headers=_NO_TYPE))
 
 
 def looks_like_one(text: str) -> bool:
@@ -70,4 +73,4 @@ def read(token: Secret, audience: Audience, vault: Vault, now: int) -> Session |
         return None
     if claims.exp * 1000 <= now:
         return None
-    return Session(subject=claims.sub, tenant=TenantId(claims.account), mark=claims.mark, expires_at=claims.exp)
+    return Session(subject=claims.sub, tenant=TenantId(claims.acc), mark=claims.mark, expires_at=claims.exp)

@@ -139,7 +139,8 @@ class Claims(msgspec.Struct, frozen=True):
         announced = claim if claim is not None and claim.announced else None
         if not self._proves(command.secret, device, announced):
             await self._drop(announced, device, scope)
-            raise _owned() if announced is None and is_owned(device) else _wrong_secret()
+            # Read again: whoever was a moment faster took the announcement away as well.
+            raise _owned() if announced is None and is_owned(await self._device(device.id, scope)) else _wrong_secret()
         if is_owned(device):
             raise _owned()
         device = associate(device, _own(scope), self.registry.issuer.clock.now(), announced=True)

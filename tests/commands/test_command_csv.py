@@ -4,8 +4,11 @@ import pytest
 
 from adapters.commands.api import BadLine, Credential, NewDevice
 from adapters.commands.csv_devices import CsvDevices
+from adapters.commands.csv_exported import EXPORTED
 from adapters.commands.csv_rows import MAX_LINE_BYTES
+from adapters.commands.csv_serials import CsvSerials
 from adapters.commands.failure import UsageError
+from adapters.commands.issuing_api import NewSerial
 
 
 def read(content: bytes | str, has_profile: bool = True) -> list[NewDevice | BadLine]:
@@ -129,3 +132,35 @@ def test_consumed_counts_bytes() -> None:
     devices = CsvDevices(io.BytesIO(content), has_profile=True)
     assert [each.line for each in devices] == [2, 3]
     assert devices.consumed == len(content)
+
+
+EXPORT = (
+    "name,id,profile,state,enabled,created_at,serial,label,owner,firmware,runs,provisioned_at,site\n"
+    "m-1,d1,p1,connected,true,2026-11-21T09:54:24.265Z,S-1,Pump,o1,1.4.0,1.3.0,2026-11-21T09:54:25.265Z,Ulm\n"
+)
+
+
+def test_what_an_export_says_of_a_device_becomes_no_metadata() -> None:
+    devices = CsvDevices(io.BytesIO(EXPORT.encode()), has_profile=False)
+    told = "id, state, enabled, created_at, serial, label, owner, firmware, runs, provisioned_at"
+    assert devices.remark == f"an exported file: these columns are not taken: {told}"
+    assert list(devices) == [NewDevice(name="m-1", line=2, profile="p1", metadata={"site": "Ulm"})]
+
+
+def test_the_serials_of_an_export_are_taken() -> None:
+    serials = CsvSerials(io.BytesIO(EXPORT.encode()))
+    assert serials.remark.startswith("an exported file: these columns are not taken: name, id, profile, state")
+    assert list(serials) == [(2, NewSerial(serial="S-1", label="Pump", metadata={"site": "Ulm"}))]
+
+
+@pytest.mark.parametrize("column", sorted(EXPORTED - {"profile"}))
+def test_in_any_other_file_such_a_column_is_metadata(column: str) -> None:
+    content = f"name,{column}\nm-1,x\n"
+    assert read(content) == [NewDevice(name="m-1", line=2, metadata={column: "x"})]
+    assert CsvDevices(io.BytesIO(content.encode()), has_profile=True).remark == ""
+
+
+def test_a_name_is_metadata_of_a_serial_that_no_export_wrote() -> None:
+    serials = CsvSerials(io.BytesIO(b"serial,name,state\nS-1,x,new\n"))
+    assert serials.remark == ""
+    assert list(serials) == [(2, NewSerial(serial="S-1", metadata={"name": "x", "state": "new"}))]

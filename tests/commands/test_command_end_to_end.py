@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters.commands.csv_exported import EXPORTED
 from tests.commands.served import PROGRAM, Gateway, environment
 
 Run = Callable[..., Any]
@@ -110,6 +111,20 @@ def test_a_file_of_devices_in_and_out(served: Gateway, operate: Run, tmp_path: P
     listed = operate("device", "list", "--name", "unit-0001")
     assert len(listed.out.splitlines()) == 11
     assert "fleet" in listed.out
+
+
+def test_an_exported_file_comes_in_again_without_the_registry_s_own_columns(operate: Run, tmp_path: Path) -> None:
+    operate("profile", "create", "travelling")
+    exported = tmp_path / "out.csv"
+    assert operate("device", "define", "unit-t", "--profile", "travelling").status == 0
+    assert operate("device", "export", str(exported), "--profile", "travelling").status == 0
+    header = exported.read_text().partition("\n")[0].split(",")
+    assert set(header) == EXPORTED | {"name"}
+    assert operate("device", "delete", "unit-t").status == 0
+    result = operate("device", "import", str(exported))
+    assert (result.status, result.out) == (0, "1 created, 0 unchanged, 0 refused\n")
+    assert result.err.startswith("an exported file: these columns are not taken: id, state, ")
+    assert operate("device", "show", "unit-t", "--json").json()["metadata"] == {}
 
 
 def test_roles_hold(served: Gateway, operate: Run, run: Run) -> None:

@@ -89,10 +89,10 @@ class Fleet(Registry):
         await self.repository.commit(Changes(insert=(device,)))
         return device
 
-    async def allocated(self, group: Profile, serial: str = SERIAL, **fields: Any) -> Enrolled:
+    async def allocated(self, group: Profile, serial: str = SERIAL, *, password: str = PASSWORD, **fields: Any) -> Enrolled:
         """Let a device in that an operator expects."""
         await self.expect(group, serial, **fields)
-        return await self.enrol(enrolment(serial, group=group.provision_key), CONTEXT)
+        return await self.enrol(enrolment(serial, group=group.provision_key, password=password), CONTEXT)
 
     async def change_group(self, group: Profile, **fields: Any) -> Profile:
         """Replace fields of a group, as an operator would."""

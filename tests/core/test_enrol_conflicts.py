@@ -9,6 +9,7 @@ from core.errors import Conflict, Guard, Reason, Refusal
 from core.messages import BranchRequest
 from core.model import DeviceState, EventKind
 from core.ports import Changes
+from core.registration import ATTEMPTS
 from storage import open_repository
 from tests.core.faulty import Conflicting, FaultyRepository, RacedRepository, no_fault
 from tests.core.registry import CONTEXT
@@ -22,7 +23,7 @@ AT_ONCE = 8
 
 
 @GUARDS
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, 2, ATTEMPTS - 1])
 async def test_a_conflict_is_decided_anew(guard: Guard, times: int) -> None:
     repository = FaultyRepository(Conflicting(Conflict(guard), times))
     await Fleet(repository.inner).group()
@@ -32,8 +33,8 @@ async def test_a_conflict_is_decided_anew(guard: Guard, times: int) -> None:
     assert [event.detail for event in await devices.events()] == ["register"]
 
 
-async def test_after_three_conflicts_the_device_is_asked_to_come_again() -> None:
-    repository = FaultyRepository(Conflicting(Conflict(Guard.VERSION), 3))
+async def test_after_so_many_conflicts_the_device_is_asked_to_come_again() -> None:
+    repository = FaultyRepository(Conflicting(Conflict(Guard.VERSION), ATTEMPTS))
     await Fleet(repository.inner).group()
     devices = Fleet(repository)
     with pytest.raises(Refusal) as refusal:

@@ -59,12 +59,42 @@ async def test_a_serial_that_one_device_alone_has_is_enough() -> None:
     assert (await devices.fetch(connection(), CONTEXT)).triple == given.triple
 
 
-async def test_a_name_or_serial_of_two_devices_is_nobodys() -> None:
+async def test_a_serial_that_several_tenants_have_is_told_by_its_signature() -> None:
     devices = Fleet()
     await devices.tenant()
-    for tenant, group in ((OTHER_TENANT, "A"), (DEFAULT_TENANT, "B")):
-        await devices.allocated(await devices.group(group, tenant=tenant))
+    given = {
+        group: await devices.allocated(
+            await devices.group(group, f"secret of {group}", tenant=tenant), password=f"secret of {group}"
+        )
+        for tenant, group in ((OTHER_TENANT, "A"), (DEFAULT_TENANT, "B"))
+    }
+    for group, expected in given.items():
+        assert (await devices.fetch(connection(password=f"secret of {group}"), CONTEXT)).triple == expected.triple
+    refusal = await refused(devices, connection(password="secret of nobody"))
+    assert (refusal.reason, refusal.check) == (Reason.UNAUTHENTICATED, "signature.wrong")
+
+
+async def test_a_serial_of_two_groups_of_a_tenant_is_nobodys() -> None:
+    devices = Fleet()
+    for group in ("A", "B"):
+        await devices.allocated(await devices.group(group), name=f"pump of {group}")
     assert (await refused(devices, connection())).check == "group.unknown"
+
+
+async def test_one_that_guesses_at_a_tenants_device_does_not_keep_out_anothers() -> None:
+    devices = Fleet(sources=Rate(0.001, 1_000.0), groups=Rate(0.001, 3.0))
+    await devices.tenant()
+    for tenant, group in ((OTHER_TENANT, "A"), (DEFAULT_TENANT, "B")):
+        made = await devices.group(group, f"secret of {group}", tenant=tenant)
+        await devices.allocated(made, password=f"secret of {group}")
+    for _ in range(3):  # at the bootstrap of A alone
+        with pytest.raises(Refusal):
+            await devices.enrol(enrolment(group="A", password="wrong"), CONTEXT)
+    assert await devices.fetch(connection(password="secret of B"), CONTEXT)
+    assert (await refused(devices, connection(password="secret of A"))).check == "signature.wrong"
+    for _ in range(3):
+        await refused(devices, connection(password="wrong"))
+    assert (await refused(devices, connection(password="secret of B"))).reason is Reason.TOO_MANY
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ async def test_a_credential_whose_time_is_over_is_worth_nothing() -> None:
     await expire(registry, end)
     standing = await registry.authenticate.holds(identity)
     assert (standing.holds, standing.until) == (True, end)
-    assert await registry.authenticate(TokenLogin(TOKEN.token), CONTEXT) == identity
+    assert await registry.authenticate(TokenLogin(TOKEN.token), CONTEXT) == msgspec.structs.replace(identity, until=end)
     registry.clock.advance(1)
     assert (await registry.authenticate.holds(identity)).holds is False
     assert (await refused(registry, TokenLogin(TOKEN.token))).check == "login.token"
@@ -162,8 +162,9 @@ async def test_a_user_logs_in_with_its_session() -> None:
 @pytest.mark.parametrize("fields", [{"role": None}, {"id": EntryId("another")}, {"verifier": b"new"}])
 async def test_sessions_that_are_over(fields: dict[str, object]) -> None:
     registry = await with_user(**fields)
-    assert (await refused(registry, MqttLogin("", SESSION_USER, session(registry)))).check == "login.session"
-    assert (await refused(registry, mqtt("", SESSION_USER, "a.b.c"))).check == "login.session"
+    for token in (session(registry), Secret("a.b.c"), Secret("")):
+        refusal = await refused(registry, MqttLogin("", SESSION_USER, token))
+        assert (isinstance(refusal, WrongSecret), refusal.check) == (True, "login.session")  # CONNACK 4: a bad password
 
 
 async def test_a_user_who_is_gone_is_not_held() -> None:

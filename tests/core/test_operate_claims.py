@@ -1,6 +1,8 @@
 """Who a device belongs to: codes, announced secrets, and giving up."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 
@@ -14,10 +16,12 @@ from core.operate.configuring import CreateTenant
 from core.operate.directory import own_organization
 from core.operate.messages import ChangeDevice, DeleteDevice, ProposedToken
 from core.operate.results import Done
+from core.queries import DeviceClaimQuery, Query
 from tests.core.associating import CLOSED, WORD, Counter, counter
 from tests.core.directing import Yielding
 from tests.operating import ADMIN
 
+S = TypeVar("S")
 WRONG = Secret("BBBBBBBBBBBB")
 
 
@@ -277,6 +281,30 @@ async def test_an_announced_device_is_claimed_by_its_secret() -> None:
     assert await desk.waiting() is None
     again = await desk.refused(ClaimDevice(name="meter-1", secret=WORD), bearer)
     assert (again.reason, again.check) == (Reason.CONFLICT, "association.owned")
+
+
+class Overtaken(Yielding):
+    """A registry in which somebody is faster between two reads of one claim."""
+
+    faster: Callable[[], Awaitable[Device]] | None = None
+
+    async def read(self, query: Query[S]) -> S:
+        """Answer after the faster one."""
+        faster, self.faster = (self.faster, None) if isinstance(query, DeviceClaimQuery) else (None, self.faster)
+        if faster is not None:
+            await faster()
+        return await super().read(query)
+
+
+async def test_who_is_a_moment_late_with_the_right_secret_is_told_that_it_is_claimed() -> None:
+    registry = Overtaken()
+    desk = await counter(repository=registry)
+    await named(desk)
+    await desk.announce()
+    registry.faster = desk.claim
+    refusal = await desk.refused(ClaimDevice(name="meter-1", secret=WORD))
+    assert (refusal.reason, refusal.check) == (Reason.CONFLICT, "association.owned")
+    assert len(await desk.events(EventKind.DEVICE_ASSOCIATED)) == 1
 
 
 async def test_a_wrong_secret_drops_the_announcement() -> None:

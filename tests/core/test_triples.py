@@ -2,12 +2,13 @@
 
 import hashlib
 
+import msgspec
 import pytest
 
 from core.crypto import signatures
 from core.errors import Reason, Refusal, WrongSecret
 from core.messages import MqttLogin, OpenSession, TokenLogin, Triple, TripleLogin
-from core.model import CredentialKind, DeviceState, Secret
+from core.model import CredentialId, CredentialKind, DeviceState, Secret, TenantId
 from core.open_session import LIFETIME_MS, OpenSessions
 from core.ports import Changes, Delete
 from core.triples import WEAK_SIGN_METHODS, Keys, SignedClientId, keys_of, signed_client_id
@@ -178,6 +179,14 @@ async def test_a_session_stands_for_the_login_until_its_time_is_over() -> None:
     assert (await refused(registry, TokenLogin(opened.token))).check == "login.session"
 
 
+async def test_a_session_fits_into_an_option_of_coap() -> None:
+    registry = Registry()
+    tenant = (await registry.tenant(TenantId("01938a4e-0000-7000-8000-000000000001"))).id
+    await registry.device(await registry.profile(tenant=tenant), "SN-1", OWN, state=DeviceState.PROVISIONED)
+    opened = await OpenSessions(registry.authenticate)(opening(), CONTEXT)
+    assert len(f"auth={opened.token.reveal()}") <= 255
+
+
 async def test_a_session_ends_with_its_credential() -> None:
     registry = await registered()
     opened = await OpenSessions(registry.authenticate)(opening(), CONTEXT)
@@ -186,6 +195,16 @@ async def test_a_session_ends_with_its_credential() -> None:
     assert (await refused(registry, TokenLogin(opened.token))).check == "login.session"
     await registry.repository.commit(Changes(delete=(Delete((await registry.known("SN-1")).device),)))
     assert (await refused(registry, TokenLogin(opened.token))).check == "login.session"
+
+
+async def test_a_session_is_one_credentials_alone() -> None:
+    registry = await registered()
+    opened = await OpenSessions(registry.authenticate)(opening(), CONTEXT)
+    (credential,) = (await registry.known("SN-1")).credentials
+    older = await registry.issuer.issue(registry.issuer.new_triple("pk"), credential.device, keep=True)
+    older = msgspec.structs.replace(older, id=CredentialId("0" + older.id[1:]))
+    await registry.repository.commit(Changes(insert=(older,)))
+    assert (await registry.authenticate(TokenLogin(opened.token), CONTEXT)).credential == credential.id
 
 
 async def test_what_looks_like_a_session_and_is_none() -> None:

@@ -276,6 +276,12 @@ async def test_firmware_that_reads_no_body_of_an_error_gets_every_one_as_200(tmp
         assert (await enos.send("POST", "/foo/bootstrap", b"{}")).status == 404
 
 
+async def test_only_a_path_that_is_there_says_which_methods_it_takes(enos: Enos) -> None:
+    known, unknown = await enos.send("GET", "/v2.4/bootstrap", b""), await enos.send("GET", "/foo/bootstrap", b"")
+    assert (known.status, known.headers.get("allow")) == (405, "POST")
+    assert (unknown.status, unknown.headers.get("allow")) == (404, None)
+
+
 async def test_a_triple_is_good_for_a_session(enos: Enos) -> None:
     await enos.group()
     triple = await enos.given()

@@ -133,6 +133,8 @@ def test_a_serial_is_said_as_it_is(serial: str, reason: Reason) -> None:
         (InvalidArgument("timezone", "odd"), "Invalid Argument timezone:odd"),
         (errors.missing("groupId"), "Invalid Argument groupId:groupId is missing"),
         (Refusal(Reason.MALFORMED, "the path is odd", check="http.path"), "Invalid Argument request:the path is odd"),
+        (Refusal(Reason.UNSUPPORTED, "no such format", check="coap.accept"), "Invalid Argument request:no such format"),
+        (Refusal(Reason.UNSUPPORTED, "only JSON", check="content.type"), "Invalid Argument Content-Type:only JSON"),
         (Refusal(Reason.UNAUTHENTICATED, "no", check="device.discarded"), "Verify not pass"),
     ],
 )

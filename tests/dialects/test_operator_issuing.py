@@ -13,6 +13,7 @@ from adapters.dialects.operator.issuing_tables import read_table
 from adapters.exchange import Carrier, Inbound, Outbound, Peer, Success
 from core.errors import Reason, Refusal
 from core.model import CredentialKind, Role
+from core.operate.batches import ROWS
 from core.operate.issuing import IssueBatch
 from core.operate.messages import Operation, Unreadable
 from tests.dialects.operator_desk import ROUTES, Api
@@ -92,6 +93,15 @@ async def test_ndjson_has_a_line_for_each_serial_and_an_end() -> None:
     again, _, end = await records(api, {"profile": "meters", "serials": ["SN1", ""]})
     assert again == {**first, "status": "exists"}
     assert end == {"done": True, "issued": 0, "existing": 1, "refused": 1}
+
+
+def test_what_is_more_than_a_batch_may_have_is_not_even_read() -> None:
+    table = read_table(b"serial" + b"\na" * 300_000)
+    assert len(table.lines) == ROWS + 1
+    for many in ({"serials": [""] * 100_001}, {"devices": [{"serial": ""}] * 100_001}):
+        refusal = read(many, profile="p")
+        assert isinstance(refusal, Refusal)
+        assert (refusal.check, refusal.detail) == ("batch.rows", "1 to 100000 serials are possible at once, not 100001")
 
 
 async def test_csv_has_one_header_for_all_kinds_and_quotes_what_it_must() -> None:
@@ -201,6 +211,8 @@ def test_a_line_that_cannot_be_taken_apart_is_one_bad_line() -> None:
         (b"name\nSN1\n", "the first line names the columns, and one of them must be serial"),
         (b"serial,Serial\n", "two columns have the same name"),
         (b"x" * 140_000, "the first line names the columns, and one of them must be serial"),
+        (b"serial" + b",x" * 2_000_000, "there are more than 256 columns"),
+        (b"serial" + b"\r\n" * 200_001, "the body has more than 400000 line ends"),
     ],
 )
 def test_a_csv_body_that_is_none_is_refused(body: bytes, detail: str) -> None:

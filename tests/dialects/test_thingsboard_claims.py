@@ -139,6 +139,10 @@ async def test_over_coap_a_body_may_not_be_empty(running: Running, operator: Ope
         (b'{"durationMs":null,"secretKey":null}', DAY),
         (b'{"durationMs":"60000"}', 60_000),
         (b'{"durationMs":1500.9}', 1_500),
+        (b'{"durationMs":8.64e+07}', DAY),
+        (b'{"durationMs":"6E4"}', 60_000),
+        (b'{"durationMs":1e99}', 30 * DAY),
+        (b'{"durationMs":6e-2}', DAY),
         (b'{"durationMs":999999999999999999999}', 30 * DAY),
     ],
 )
@@ -162,7 +166,18 @@ async def test_an_unknown_token_announces_nothing(running: Running, operator: Op
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"1", b"{", b"\xff", b'{"secretKey":{}}', b'{"durationMs":"soon"}', b'{"durationMs":[1]}', b"[" * 5_000]
+    "body",
+    [
+        b"[]",
+        b"1",
+        b"{",
+        b"\xff",
+        b'{"secretKey":{}}',
+        b'{"durationMs":"soon"}',
+        b'{"durationMs":1e400}',
+        b'{"durationMs":[1]}',
+        b"[" * 5_000,
+    ],
 )
 async def test_what_cannot_be_read_is_refused(running: Running, operator: Operator, body: bytes) -> None:
     await device(operator)

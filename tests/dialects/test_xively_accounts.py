@@ -395,7 +395,7 @@ async def test_a_new_code_replaces_the_old_one(line: Line) -> None:
 async def test_what_an_association_needs(line: Line) -> None:
     path = "/association/start-association-with-code"
     code = {"associationCode": "ABCDEFGHJKMN"}
-    bad_codes: tuple[Any, ...] = (None, "", 7, "x" * 300)
+    bad_codes: tuple[Any, ...] = (None, "", 7, "x" * 300, "x", "ABCDEFGHJKM", "ABCDEFGHJKMNP", "ABCDEF/HJKMN", "ABCDEFGHJKMÑ")
     for each in bad_codes:
         answer = await line.ask("POST", path, {"associationCode": each, "endUserId": "u"})
         assert answer.error() == (400, "10", "associationCode")

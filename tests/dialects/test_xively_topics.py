@@ -253,8 +253,8 @@ def test_what_is_kept_under_the_name_of_a_fixed_member_is_no_field() -> None:
         (a_device(location="here"), a_device(), {"location": None}),
         (a_device("x", a=1, b=2), a_device("y", b=3, c=4), {"name": "y", "a": None, "b": 3, "c": 4}),
         (a_device(nested={"a": [1]}), a_device(nested={"a": [2]}), {"nested": {"a": [2]}}),
-        (a_device(big=2**64, small=0.1), a_device(big=2**64, small=0.1), {}),
-        (a_device(color=None), a_device(), {"color": None}),
+        (a_device(big=2**64, small=0.1), a_device("x", big=2**64, small=0.1), {"name": "x"}),
+        (a_device(color=None, size=None), a_device("x", size=4), {"name": "x", "size": 4}),
     ],
 )
 def test_later_answers_tell_what_changed(before: Device, after: Device, difference: dict[str, Any]) -> None:
@@ -263,6 +263,16 @@ def test_later_answers_tell_what_changed(before: Device, after: Device, differen
     assert state_of(answer) == difference
     assert (answer.outcome, answer.etag) == (Success.OK, "bb")
     assert json.loads(answer.form) == state_of(told(after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(a_device("x", a=1), a_device("x", a=1)), (a_device(color=None), a_device()), (a_device(), a_device(c=None))],
+)
+def test_a_change_of_nothing_that_is_told_is_not_told(before: Device, after: Device) -> None:
+    form = told(before).form
+    answer = told(after, form, held=("aa",), etag="bb")
+    assert (answer.outcome, answer.body, answer.form, answer.watch) == (Success.UNCHANGED, b"", form, DEVICE)
 
 
 def test_a_chain_of_changes_leads_to_the_state_there_is() -> None:

@@ -200,6 +200,7 @@ async def test_xively(gateway: Running, operator: Operator, version: aiomqtt.Pro
         async with asyncio.timeout(DEADLINE), client(broker(gateway), client_id, username, secret, protocol=version) as device:
             await device.subscribe(f"{topic}/#", qos=1)
             await device.publish(f"{topic}/temperature", b"21", qos=1)
+            await device.publish(f"{topic}/picture", bytes(128 * 1024), qos=1)  # the most that the vendor promises
     assert await state_of(operator, made["id"]) == "connected"
 
 

@@ -170,8 +170,8 @@ def talk(gateway: Running, version: int, *packets: bytes, username: str = "provi
 @pytest.mark.parametrize(
     ("version", "packet", "end", "bound"),
     [
-        (4, publish_packet(REQUEST, b"x" * 70_000), b"", "mqtt.max_packet_bytes"),
-        (5, publish_packet(REQUEST, b"x" * 70_000, version=5), b"\xe0\x01\x95", "mqtt.max_packet_bytes"),
+        (4, publish_packet(REQUEST, b"x" * 140_000), b"", "mqtt.max_packet_bytes"),
+        (5, publish_packet(REQUEST, b"x" * 140_000, version=5), b"\xe0\x01\x95", "mqtt.max_packet_bytes"),
         (4, publish_packet("#", b"x"), b"", "mqtt.malformed"),
         (5, publish_packet(REQUEST, b"x", version=5, qos=2), b"\xe0\x01\x9b", "mqtt.malformed"),
         (4, b"\xff\xff\xff\xff\xff", b"", "mqtt.malformed"),

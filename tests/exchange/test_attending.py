@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -89,6 +90,17 @@ async def test_it_is_asked_again_when_the_time_of_its_proof_is_over(monkeypatch:
     bench.answering.attend(IDENTITY, PEER, ended.set)
     await asyncio.sleep(0.03)
     bench.holds = False
+    async with asyncio.timeout(DEADLINE):
+        await ended.wait()
+
+
+async def test_who_logs_in_just_before_its_time_is_over_stays_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attending, "FIRST_LOOK_SECONDS", 3_600.0)
+    bench = Bench()
+    bench.holds = False
+    ended = asyncio.Event()
+    late = msgspec.structs.replace(IDENTITY, until=int(time.time() * 1000) + 20)
+    bench.answering.attend(late, PEER, ended.set)
     async with asyncio.timeout(DEADLINE):
         await ended.wait()
 

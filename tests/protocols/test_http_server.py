@@ -269,3 +269,51 @@ async def test_curl_gets_its_answer():
         )
         out, _ = await process.communicate()
         assert out == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer the-secret\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer the-secret\x00\r\n\r\n",
+        b"POST /api/v1/the-secret x/telemetry HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"the-secret",
+        b"\x16\x03\x01the-secret\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_neither_repeated_nor_logged(sent: bytes, caplog: pytest.LogCaptureFixture):
+    async with serving() as (exchange, meter, port, _):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(sent)
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        await writer.wait_closed()
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert b"secret" not in answer
+    assert b"aiohttp" not in answer
+    assert "secret" not in caplog.text
+    if answer:
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"Server: firstlight" in answer
+        assert answer.endswith(b'{"detail":"the request is not HTTP"}')
+        assert meter.bounds == ["http.malformed"]
+    assert exchange.seen == []
+
+
+async def test_a_client_that_goes_away_inside_its_body_leaves_one_refusal_and_no_traceback(caplog: pytest.LogCaptureFixture):
+    async with serving() as (exchange, _, port, _):
+        _, writer = await asyncio.open_connection(HOST, port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.close()
+        await writer.wait_closed()
+        for _ in range(200):
+            if exchange.refused:
+                break
+            await asyncio.sleep(0.01)
+    ((_, refusal),) = exchange.refused
+    assert (refusal.reason, refusal.check) == (Reason.MALFORMED, "http.body_lost")
+    assert "Traceback" not in caplog.text

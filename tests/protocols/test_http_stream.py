@@ -10,7 +10,7 @@ from aiohttp.http_exceptions import TransferEncodingError
 from adapters.exchange import Outbound, Success
 from adapters.http.config import HttpConfig
 from adapters.http.server import HttpServer
-from core.errors import Reason
+from core.errors import Reason, Refusal
 
 HOST = "127.0.0.1"
 PATIENCE = 20
@@ -199,15 +199,26 @@ async def test_one_stream_too_many_is_refused_before_it_begins():
             assert await response.read() == b"first,b"
 
 
-async def test_a_stream_that_fails_ends_without_its_last_chunk(caplog):
+@pytest.mark.parametrize(
+    ("fault", "told", "traced"),
+    [
+        (RuntimeError("broken"), "stream failed, correlation=c-1", True),
+        (
+            Refusal(Reason.UNAVAILABLE, "the disk is full", check="storage.failed"),
+            "stream failed, check=storage.failed, correlation=c-1",
+            False,
+        ),
+    ],
+)
+async def test_a_stream_that_fails_ends_without_its_last_chunk(caplog, fault, told, traced):
     with caplog.at_level(logging.ERROR):
         async with serving() as (exchange, _, port, _):
-            exchange.source = Source(b"a", RuntimeError("broken"))
+            exchange.source = Source(b"a", fault)
             answer = await raw(port, GET)
     assert answer.endswith(b"\r\n6\r\nfirst,\r\n1\r\na\r\n")
     assert exchange.source.closed.is_set()
     (record,) = caplog.records
-    assert record.getMessage() == "stream failed, correlation=c-1"
+    assert (record.getMessage(), record.exc_info is not None) == (told, traced)
 
 
 async def test_a_client_sees_that_a_stream_failed():

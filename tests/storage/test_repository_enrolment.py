@@ -143,15 +143,15 @@ async def test_signed_devices_are_found_by_name_and_by_serial_in_all_tenants(rep
     assert await repository.read(SignedDevicesQuery("z")) == ()
 
 
-async def test_no_more_than_three_signed_devices_of_a_kind_are_answered(repository: Repository) -> None:
-    numbers = range(1, 10)
+async def test_only_so_many_signed_devices_of_a_kind_are_answered(repository: Repository) -> None:
+    numbers = range(1, 20)
     tenants = [a_tenant(number) for number in numbers]
     profiles = [a_profile(10 + number, tenant=tenant.id) for number, tenant in zip(numbers, tenants, strict=True)]
     named = [a_signed(20 - n, name="x", tenant=profiles[n - 1].tenant, profile=profiles[n - 1].id) for n in numbers]
-    numbered = [a_signed(40 - n, serial="x", tenant=profiles[n - 1].tenant, profile=profiles[n - 1].id) for n in numbers]
+    numbered = [a_signed(60 - n, serial="x", tenant=profiles[n - 1].tenant, profile=profiles[n - 1].id) for n in numbers]
     await repository.commit(Changes(insert=(*tenants, *profiles, *named, *numbered)))
     found = await repository.read(SignedDevicesQuery("x"))
-    assert devices(found) == [*named[:-4:-1], *numbered[:3]]
+    assert devices(found) == [*named[:-17:-1], *numbered[:16]]
     asked = await asyncio.gather(*(repository.read(SignedDevicesQuery(name)) for name in ("x", "y", "serial-0019", "x")))
     assert asked == [found, (), (asked[2][0],), found]
     assert devices(asked[2]) == [named[0]]

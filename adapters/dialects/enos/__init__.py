@@ -8,7 +8,8 @@ The lifecycle in its words:
 | `provisioned` | `allocated`: it has its triple |
 | `connected` | `connected`: it has logged in with that |
 | `associated` | `finished` |
-| `discarded`, or not `enabled` | `discarded` |
+| `discarded` | `discarded` |
+| not `enabled` | answered as discarded; applications see the state that it is in |
 | `defined` again | `resetAllocationStatus`: the triple is revoked; group, password and serial stay |
 | provisioned, its triple revoked by an operator | answered as not allocated, whatever the group's auto activation |
 

@@ -116,10 +116,10 @@ def fault(refusal: Refusal) -> Fault:
     """Return what a refusal is called, its message filled in."""
     if isinstance(refusal, Withheld):
         return _filled(WITHHELD[refusal.reason], "{serial}", refusal.serial)
-    detail = refusal.detail
-    if refusal.reason is Reason.MALFORMED and not isinstance(refusal, InvalidArgument):
+    called, detail = BY_CHECK.get(refusal.check) or BY_REASON[refusal.reason], refusal.detail
+    if called.msg == _INVALID and not isinstance(refusal, InvalidArgument):
         detail = f"request:{detail}"
-    return _filled(BY_CHECK.get(refusal.check) or BY_REASON[refusal.reason], "{detail}", detail)
+    return _filled(called, "{detail}", detail)
 
 
 def _filled(called: Fault, place: str, text: str) -> Fault:

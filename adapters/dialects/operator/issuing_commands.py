@@ -10,6 +10,7 @@ from adapters.dialects.operator.reading import choice, decoder, malformed, read_
 from adapters.exchange import Inbound
 from core.model import CredentialKind
 from core.operate import issuing, messages
+from core.operate.batches import ROWS
 
 _BODY = decoder(sent.IssueBody)
 
@@ -57,6 +58,9 @@ def _rows(body: sent.IssueBody | sent.IssueTable) -> Iterable[issuing.SerialRow 
         return (_row(number, line) for number, line in body.lines)
     if (body.serials is None) is (body.devices is None):
         raise malformed("either serials or devices are needed", "issue.rows")
+    count = len(body.serials or body.devices or ())
+    if count > ROWS:  # said before a row is made of each: a stranger may have sent them
+        raise malformed(f"1 to {ROWS} serials are possible at once, not {count}", "batch.rows")
     if body.serials is not None:
         return (issuing.SerialRow(line=number, serial=serial) for number, serial in enumerate(body.serials, 1))
     return (_row(number, device) for number, device in enumerate(body.devices or (), 1))

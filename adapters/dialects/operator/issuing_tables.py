@@ -3,10 +3,14 @@
 import csv
 import io
 from collections.abc import Iterator
+from itertools import islice
 
 from adapters.dialects.operator.issuing_bodies import IssuedDevice, IssueTable, UnreadLine
 from adapters.dialects.operator.reading import malformed
+from core.operate.batches import ROWS
 
+COLUMNS = 256
+LINE_ENDS = 4 * ROWS  # two characters may end a line, and empty lines do not count
 _DELIMITERS = ",;\t"
 _SERIAL, _LABEL = "serial", "label"
 
@@ -14,8 +18,11 @@ _SERIAL, _LABEL = "serial", "label"
 def read_table(body: bytes) -> IssueTable:
     """Read a body: the column `serial` is needed, `label` is known, every other one becomes metadata where it is not empty.
 
-    Raises `Refusal` MALFORMED for a body that is no UTF-8 text or has no such header.
+    One row more than a batch may have is as far as it is read. Raises `Refusal` MALFORMED for a body that is no UTF-8 text,
+    has no such header, or more columns or lines than anybody needs.
     """
+    if body.count(b"\n") + body.count(b"\r") > LINE_ENDS:
+        raise malformed(f"the body has more than {LINE_ENDS} line ends", "body.csv")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -23,7 +30,8 @@ def read_table(body: bytes) -> IssueTable:
     header, _, _ = text.partition("\n")
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header.count))
     columns = _columns(next(_cells(rows), (0, []))[1])
-    return IssueTable(tuple((number, _line(columns, cells)) for number, cells in _cells(rows) if cells != []))
+    filled = ((number, cells) for number, cells in _cells(rows) if cells != [])
+    return IssueTable(tuple((number, _line(columns, cells)) for number, cells in islice(filled, ROWS + 1)))
 
 
 def _cells(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | None]]:
@@ -42,10 +50,12 @@ def _cells(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | None]]:
 
 def _columns(cells: list[str] | None) -> list[str]:
     columns = [_name(cell.strip()) for cell in cells or ()]
+    if len(columns) > COLUMNS:
+        raise malformed(f"there are more than {COLUMNS} columns", "body.csv")
     if _SERIAL not in columns:
         raise malformed("the first line names the columns, and one of them must be serial", "body.csv")
-    repeated = next((column for column in columns if column and columns.count(column) > 1), None)
-    if repeated:
+    named = list(filter(None, columns))
+    if len(set(named)) < len(named):
         raise malformed("two columns have the same name", "body.csv")
     return columns
 

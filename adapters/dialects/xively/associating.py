@@ -3,8 +3,9 @@
 from typing import Final
 
 from adapters.dialects.xively.endpoint import Asked, Endpoint, Shown
-from adapters.dialects.xively.faults import malformed
+from adapters.dialects.xively.faults import malformed, unfit
 from adapters.dialects.xively.reading import optional_text, text
+from core.associate import CODE_CHARACTERS, is_code
 from core.model import Secret
 from core.operate.associating import AssociateByCode, Associated, OfferDevice, Offered
 
@@ -47,6 +48,8 @@ def _associate(asked: Asked) -> AssociateByCode:
     user, organization = (optional_text(asked.members, name) or "" for name in (_USER, _ORGANIZATION))
     if bool(user) == bool(organization):
         raise malformed(f"either {_USER} or {_ORGANIZATION} is required", "body.field", _USER)
+    if not is_code(code):
+        raise unfit(_CODE, f"{CODE_CHARACTERS} letters and digits")
     return AssociateByCode(code=code, organization=organization, user=user)
 
 

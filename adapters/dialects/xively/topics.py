@@ -59,11 +59,12 @@ def encode(result: Reported | FieldsAnswer, form: str, inbound: Inbound) -> Outb
     if not isinstance(result, FieldsAnswer) or inbound.operation != _ASK:
         return Outbound(outcome=Success.OK)
     state = _state(result.device)
-    if result.etag in inbound.held:
+    told = _difference(form, state)
+    if result.etag in inbound.held or (form and not told):
         return Outbound(outcome=Success.UNCHANGED, etag=result.etag, watch=result.device.id, form=form)
     return Outbound(
         outcome=Success.OK,
-        body=msgspec.json.encode({"state": _difference(form, state)}),
+        body=msgspec.json.encode({"state": told}),
         content_type=_JSON,
         topic=inbound.path,
         etag=result.etag,
@@ -109,9 +110,9 @@ def _state(device: Device) -> dict[str, Any]:
 
 
 def _difference(before: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a state is not as it was; a field that is gone is null."""
+    """Return what of a state is not as it was; a field that is gone is null, which is nothing new where it was null."""
     if not before:
         return state
     known = _STATE.decode(before)
-    changed = {name: value for name, value in state.items() if name not in known or known[name] != value}
-    return changed | {name: None for name in known if name not in state}
+    changed = {name: value for name, value in state.items() if known.get(name) != value}
+    return changed | {name: None for name, value in known.items() if name not in state and value is not None}
