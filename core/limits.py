@@ -7,6 +7,8 @@ import msgspec
 
 from core.errors import Reason, Refusal
 
+_AWAY_SECONDS = 2.0
+
 
 def source_of(address: str) -> str:
     """Return what counts as one stranger: an IPv4 address, or the first 64 bits of an IPv6 address, in which one host may roam.
@@ -75,3 +77,23 @@ def require(wait: float, check: str) -> None:
 def too_many(wait: float, check: str) -> Refusal:
     """Make the refusal of one attempt too many, with the seconds to wait."""
     return Refusal(Reason.TOO_MANY, "too many attempts, try again later", check=check, retry_after=wait)
+
+
+class AtOnce:
+    """Lets so many go on at once; whoever comes beyond them is sent away for a while. A context manager."""
+
+    def __init__(self, most: int, check: str) -> None:
+        self._most = most
+        self._check = check
+        self._now = 0
+
+    def __enter__(self) -> None:
+        """Begin. Raises `Refusal` UNAVAILABLE where enough are at it."""
+        if self._now >= self._most:
+            detail = "too many of these requests are under way, try again"
+            raise Refusal(Reason.UNAVAILABLE, detail, check=self._check, retry_after=_AWAY_SECONDS)
+        self._now += 1
+
+    def __exit__(self, *error: object) -> None:
+        """End, however it went."""
+        self._now -= 1

@@ -47,6 +47,10 @@ ALLOCATING: Final = MappingProxyType(
         "search.depth": Explanation(
             "The serials of a search have more devices than are looked at.", "Name fewer serials, or their group."
         ),
+        "search.scans": Explanation(
+            "As many searches by master data, tag or description as may be are under way.",
+            "Send it again in a moment, or search by group, state, name or serial.",
+        ),
         "search.scan": Explanation(
             "A search by master data, tag or description would look at more devices than it may.",
             "Narrow it by group, state, name or serial.",

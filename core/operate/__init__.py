@@ -9,7 +9,7 @@ from core.associate import ClaimingTerms
 from core.audit import Audit
 from core.errors import Reason, Refusal
 from core.issuer import Issuer
-from core.limits import Buckets
+from core.limits import AtOnce, Buckets
 from core.messages import Context
 from core.model import EventKind, Lookup, Secret
 from core.operate import allocating, associating, configuring, directing, issuing, messages, updating
@@ -31,6 +31,7 @@ from core.operate.messages import Operation, Operations
 from core.operate.profiles import Profiles
 from core.operate.registry import Registry, Scope
 from core.operate.secrets import Secrets
+from core.operate.serial_scan import SCANS
 from core.operate.serial_search import SerialSearch
 from core.operate.serials import Serials
 from core.operate.templated import Templated
@@ -177,7 +178,8 @@ def _configuring(registry: Registry, reserved: frozenset[str]) -> dict[type, Han
 
 
 def _allocating(registry: Registry) -> dict[type, Handler]:
-    serials, search, allocation = Serials(registry), SerialSearch(registry), Allocation(registry)
+    serials, allocation = Serials(registry), Allocation(registry)
+    search = SerialSearch(registry, AtOnce(SCANS, "search.scans"))
     return {
         allocating.CreateSerials: serials.create,
         allocating.ShowSerial: search.show,

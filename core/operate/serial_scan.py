@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from core.limits import AtOnce
 from core.model import Device, DeviceId, ProfileId
 from core.operate import values
 from core.operate.allocating import Member, SearchSerials
@@ -16,18 +17,30 @@ LOOKED_AT = 100_000
 """Devices that one search looks at: it takes about a second, in steps that others hardly wait for."""
 
 STEP = 1_000
+SCANS = 2
+"""Searches of this kind at once: they share one loop, and more of them would all take too long."""
 
 
 class SerialScan(msgspec.Struct, frozen=True):
-    """Looks through the devices of some profiles, or of all; at so many of them at `most`."""
+    """Looks through the devices of some profiles, or of all; at so many of them at `most`, and for so many who ask at once."""
 
     registry: Registry
+    turns: AtOnce
     most: int = LOOKED_AT
 
     async def search(
         self, command: SearchSerials, profiles: tuple[ProfileId, ...] | None, scope: Scope
     ) -> Counted[DeviceSnapshot]:
-        """Return a page of what has the members that are asked for. Raises `Refusal` MALFORMED for more than is looked at."""
+        """Return a page of what has the members that are asked for.
+
+        Raises `Refusal` MALFORMED for more than is looked at, UNAVAILABLE where others are looking.
+        """
+        with self.turns:
+            return await self._search(command, profiles, scope)
+
+    async def _search(
+        self, command: SearchSerials, profiles: tuple[ProfileId, ...] | None, scope: Scope
+    ) -> Counted[DeviceSnapshot]:
         found: list[tuple[Any, DeviceId, str]] = []
         seen = 0
         async for devices in self._devices(command, profiles, scope):

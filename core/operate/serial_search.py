@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from core.limits import AtOnce
 from core.model import ProfileId
 from core.operate import values
 from core.operate.allocating import SearchSerials, SerialView, ShowSerial
@@ -25,6 +26,7 @@ class SerialSearch(msgspec.Struct, frozen=True):
     """Shows one device, and finds many."""
 
     registry: Registry
+    scans: AtOnce
 
     async def show(self, command: ShowSerial, scope: Scope) -> SerialView:
         """Return one device. Raises `Refusal` NOT_FOUND."""
@@ -40,7 +42,7 @@ class SerialSearch(msgspec.Struct, frozen=True):
         elif command.serials is not None:
             found = await self._serial(command.serials, command, profiles, scope)
         elif command.members:
-            found = await SerialScan(self.registry).search(command, profiles, scope)
+            found = await SerialScan(self.registry, self.scans).search(command, profiles, scope)
         else:
             found = await self.registry.repository.read(self._query(command, profiles, scope))
         items = tuple(SerialView(each.device, each.profile) for each in found.items)

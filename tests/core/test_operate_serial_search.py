@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from core.errors import Reason, Refusal
+from core.limits import AtOnce
 from core.model import DEFAULT_TENANT, DeviceId, DeviceState, Role
 from core.operate.access import Actor
 from core.operate.allocating import CreateSerials, Member, SearchSerials, SerialView, ShowSerial
@@ -168,10 +169,23 @@ async def test_so_many_devices_are_looked_at_and_no_more() -> None:
     scope = Scope(DEFAULT_TENANT, DEVICE_CONTEXT, Actor("admin", Role.ADMIN, DEFAULT_TENANT))
     registry = Registry(desk.repository, desk.issuer, desk.audit)
     query = SearchSerials(members=(TAGGED,))
-    assert (await SerialScan(registry, most=len(ALL)).search(query, None, scope)).total == 3
+    assert (await SerialScan(registry, AtOnce(1, "search.scans"), most=len(ALL)).search(query, None, scope)).total == 3
     with pytest.raises(Refusal) as caught:
-        await SerialScan(registry, most=len(ALL) - 1).search(query, None, scope)
+        await SerialScan(registry, AtOnce(1, "search.scans"), most=len(ALL) - 1).search(query, None, scope)
     assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "search.scan")
+
+
+async def test_so_many_look_at_once_and_no_more() -> None:
+    desk = await tagged()
+    scope = Scope(DEFAULT_TENANT, DEVICE_CONTEXT, Actor("admin", Role.ADMIN, DEFAULT_TENANT))
+    turns = AtOnce(1, "search.scans")
+    scan = SerialScan(Registry(desk.repository, desk.issuer, desk.audit), turns)
+    query = SearchSerials(members=(TAGGED,))
+    with turns, pytest.raises(Refusal) as caught:
+        await scan.search(query, None, scope)
+    assert (caught.value.reason, caught.value.check) == (Reason.UNAVAILABLE, "search.scans")
+    assert caught.value.retry_after
+    assert (await scan.search(query, None, scope)).total == 3  # the turn was given back
 
 
 async def test_more_devices_than_fit_in_one_step_are_looked_at() -> None:
