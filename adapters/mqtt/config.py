@@ -29,7 +29,7 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     source is an IPv4 address or an IPv6 network of 64 bits.
     """
 
-    max_packet_bytes: int = 135_168  # Xively promises its devices messages of 128 KiB
+    max_packet_bytes: int = 135_168  # a message of 128 KiB, which some vendors promise, and its topic
     max_topic_bytes: int = 1_024
     connect_seconds: float = 10.0
     packet_seconds: float = 60.0

@@ -101,7 +101,7 @@ def test_version_5_is_told_what_there_is_and_is_not(running: Gateway) -> None:
     with running.client() as client:
         client.send(connect_packet(5, username=GUEST_LOGIN, client_id="c"))
         body = client.read()[1]
-    announced = b"\x11\0\0\0\0\x21\0\x10\x24\x01\x25\0\x27\0\x01\0\0\x22\0\0\x29\0\x2a\0"
+    announced = b"\x11\0\0\0\0\x21\0\x10\x24\x01\x25\0\x27\0\x02\x10\0\x22\0\0\x29\0\x2a\0"
     assert body == bytes((0, 0, len(announced))) + announced
 
 
