@@ -64,6 +64,7 @@ class Guard(enum.Enum):
     CLAIM_LOOKUP = "claim_lookup"  # unique over the whole system
     CLAIM_DEVICE = "claim_device"  # a device has one pending claim at most
     ENTRY_LOGIN = "entry_login"  # unique per tenant where it is not empty
+    ENTRY_NAME = "entry_name"  # unique per profile and kind among fields and channel templates
     PROFILE_NAME = "profile_name"  # unique per tenant
     PROVISION_KEY = "provision_key"  # unique over the whole system
     TOKEN_NAME = "token_name"  # unique per tenant  # noqa: S105 - the name of a guard, no secret

@@ -13,6 +13,7 @@ _UNIQUE = {
     "pending_claim.id": Guard.CLAIM_DEVICE,
     "pending_claim.lookup": Guard.CLAIM_LOOKUP,
     "entry.tenant, entry.login": Guard.ENTRY_LOGIN,
+    "entry.tenant, entry.kind, entry.parent, entry.name": Guard.ENTRY_NAME,
     "entry.lookup": Guard.CREDENTIAL_LOOKUP,
     "profile.tenant, profile.name": Guard.PROFILE_NAME,
     "profile.tenant, profile.id": Guard.VERSION,

@@ -11,6 +11,7 @@ from core.model import (
     Device,
     DeviceId,
     DirectoryEntry,
+    EntryKind,
     Event,
     OperatorToken,
     PendingClaim,
@@ -36,6 +37,12 @@ Kind = (
 Key = tuple[Kind, str]
 """An entity by kind and id: ids of different kinds may be alike."""
 
+IN_ORGANIZATIONS = (EntryKind.ORGANIZATION, EntryKind.END_USER, EntryKind.ACCOUNT_USER)
+"""The kinds of entries whose parent is an organisation."""
+
+LEVELS = 64
+"""How far up it is looked for an organisation within itself; one that is moved deeper is not written."""
+
 
 class Present(Protocol):
     """What a store holds at the moment of a commit, as far as additions ask for it."""
@@ -57,7 +64,7 @@ class Present(Protocol):
         ...
 
     def tenant_of(self, key: Key) -> str | None:
-        """Return the tenant of a stored profile, device or channel."""
+        """Return the tenant of a stored profile, device, channel or entry."""
         ...
 
 
@@ -73,7 +80,7 @@ class Stored(Present, Protocol):
         ...
 
     def dependants(self, key: Key, limit: int) -> Iterable[Key]:
-        """Return at most `limit` of each kind of the entities that point at a profile, or those of a tenant."""
+        """Return at most `limit` of each kind of the entities that point at a profile or organisation, or those of a tenant."""
         ...
 
 
@@ -91,6 +98,8 @@ def examine(changes: Changes, stored: Stored) -> Guard | None:
         return Guard.VERSION
     gone = _gone(changes, stored)
     if not (_unused(changes, gone, stored) and _unmoved(changes, stored) and _anchors_hold(changes, gone, stored)):
+        return Guard.REFERENCE
+    if not (_organizations_hold(changes, gone, stored) and _nothing_within_itself(changes, stored)):
         return Guard.REFERENCE
     for unique in _taken(changes, gone, stored):
         return GUARDS[unique.trait]
@@ -154,14 +163,80 @@ def _overtaken(changes: Changes, stored: Stored) -> bool:
 
 
 def _unused(changes: Changes, gone: set[Key], stored: Stored) -> bool:
-    """Tell whether nothing is left that points at what goes."""
-    holding = [deletion.entity for deletion in changes.delete if isinstance(deletion.entity, Tenant | Profile)]
-    return all(key in gone for entity in holding for key in stored.dependants(key_of(entity), len(gone) + 1))
+    """Tell whether nothing is left that points at what goes; what belonged to an organisation may leave it as it goes."""
+    holding = [deletion.entity for deletion in changes.delete if _is_pointed_at(deletion.entity)]
+    moved = {key_of(entity): organization_of(entity) for entity in changes.replace}
+    most = len(gone) + len(moved) + 1
+    return all(
+        key in gone or (isinstance(entity, DirectoryEntry) and moved.get(key, entity.id) != entity.id)
+        for entity in holding
+        for key in stored.dependants(key_of(entity), most)
+    )
+
+
+def _is_pointed_at(entity: Entity) -> bool:
+    return isinstance(entity, Tenant | Profile) or _is_organization(entity)
+
+
+def _is_organization(entity: Entity) -> bool:
+    return isinstance(entity, DirectoryEntry) and entity.kind is EntryKind.ORGANIZATION
+
+
+def _organizations_hold(changes: Changes, gone: Collection[Key], stored: Stored) -> bool:
+    """Tell whether the organisation that an entity is given is there; one that it had before is not asked about again."""
+    new = {key_of(entity): entity for entity in changes.insert}
+    for entity in (*changes.insert, *_moved(changes, stored)):
+        key = (DirectoryEntry, organization_of(entity))
+        above = new.get(key) or (stored.entity(key) if key[1] and key not in gone else None)
+        if key[1] and not (above is not None and _is_organization(above) and _owner(above) == _owner(entity)):
+            return False
+    return True
+
+
+def _moved(changes: Changes, stored: Stored) -> list[Entity]:
+    """Return what is given another organisation than it had."""
+    return [each for each in changes.replace if organization_of(each) != organization_of(stored.entity(key_of(each)))]
+
+
+def _nothing_within_itself(changes: Changes, stored: Stored) -> bool:
+    """Tell whether no organisation is put below itself.
+
+    One that is moved is in every circle, unless the whole of it is new: nothing that is stored is below what is not.
+    """
+    after = {key_of(entity): entity for entity in (*changes.replace, *changes.insert)}
+    new = {key_of(entity) for entity in changes.insert}
+    added = [each for each in changes.insert if (DirectoryEntry, organization_of(each)) in new]
+    return all(_ends(each.id, after, stored) for each in (*_moved(changes, stored), *added) if _is_organization(each))
+
+
+def _ends(organization: str, after: dict[Key, Entity], stored: Stored) -> bool:
+    """Tell whether the way up from an organisation, as it will be, comes to its end."""
+    above = organization
+    for _ in range(LEVELS + 1):
+        key = (DirectoryEntry, above)
+        above = organization_of(after.get(key) or stored.entity(key))
+        if not above:
+            return True
+        if above == organization:
+            return False
+    return False
+
+
+def organization_of(entity: Entity | None) -> str:
+    """Return the id of the organisation that an entity belongs to; empty: none but the tenant's own."""
+    if isinstance(entity, Device):
+        return entity.owner
+    return entity.parent if isinstance(entity, DirectoryEntry) and entity.kind in IN_ORGANIZATIONS else ""
 
 
 def _unmoved(changes: Changes, stored: Stored) -> bool:
-    """Tell whether each replacement stays with its tenant or device: moving would leave behind what points at it."""
-    return all(_owner(entity) == _owner(stored.entity(key_of(entity))) for entity in changes.replace)
+    """Tell whether each replacement stays with its tenant or device, and of its kind: else what points at it stays behind."""
+    pairs = [(entity, stored.entity(key_of(entity))) for entity in changes.replace]
+    return all(_owner(after) == _owner(before) and _kind(after) == _kind(before) for after, before in pairs)
+
+
+def _kind(entity: Entity | None) -> EntryKind | None:
+    return entity.kind if isinstance(entity, DirectoryEntry) else None
 
 
 def _owner(entity: Entity | None) -> str | None:

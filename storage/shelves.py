@@ -22,7 +22,7 @@ from core.model import (
     TenantId,
 )
 from core.ports import Changes, Entity
-from storage.guards import Key, device_balance, key_of
+from storage.guards import Key, device_balance, key_of, organization_of
 from storage.uniques import Unique, uniques
 
 E = TypeVar("E", Tenant, Profile, Device, Channel, BootstrapConfig, DirectoryEntry, OperatorToken)
@@ -82,7 +82,7 @@ class Shelves:
         return cast("DirectoryEntry | None", self.entities.get((DirectoryEntry, entry or "")))
 
     def tenant_of(self, key: Key) -> str | None:
-        """Return the tenant of a stored profile, device or channel."""
+        """Return the tenant of a stored profile, device, channel or entry."""
         return getattr(self.entities.get(key), "tenant", None)
 
     def credentials(self, device: DeviceId) -> tuple[Credential, ...]:
@@ -90,7 +90,9 @@ class Shelves:
         return tuple(cast("Credential", self.entities[Credential, owned]) for owned in sorted(self.owned.get(device, ())))
 
     def dependants(self, key: Key, limit: int) -> Iterable[Key]:
-        """Return at most `limit` of the entities that point at a profile, or those of a tenant."""
+        """Return at most `limit` of the entities that point at a profile or organisation, or those of a tenant."""
+        if key[0] is DirectoryEntry:
+            return islice((other for other, entity in self.entities.items() if organization_of(entity) == key[1]), limit)
         field = "profile" if key[0] is Profile else "tenant"
         return islice((other for other, entity in self.entities.items() if getattr(entity, field, None) == key[1]), limit)
 

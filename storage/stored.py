@@ -29,7 +29,7 @@ from storage import directory_rows, rows
 from storage.answers import credentials_by_device, lookups_taken, names_taken, stored_tenant
 from storage.configurations import stored_config
 from storage.enrolment import serials_taken
-from storage.guards import Key, Kind, device_balance
+from storage.guards import IN_ORGANIZATIONS, Key, Kind, device_balance
 from storage.rows import Row
 from storage.statements import Grouped
 from storage.uniques import Unique, uniques
@@ -51,6 +51,8 @@ HOLDER = {
     "claim_device": "SELECT id FROM pending_claim WHERE id = ?",
     "claim_lookup": "SELECT id FROM pending_claim WHERE lookup = ?",
     "entry_login": "SELECT id FROM entry WHERE tenant = ? AND login = ? AND login <> ''",
+    "entry_name": """SELECT id FROM entry INDEXED BY entry_own_name WHERE tenant = ? AND kind = ? AND parent = ? AND name = ?
+        AND kind IN ('device_field', 'channel_template')""",
     "entry_lookup": "SELECT id FROM entry WHERE lookup = ?",
     "profile_name": "SELECT id FROM profile WHERE tenant = ? AND name = ?",
     "profile_key": "SELECT id FROM profile WHERE provision_key = ?",
@@ -61,12 +63,26 @@ HOLDER = {
     "config_external_id": "SELECT id FROM config WHERE external_id = ?",
     "config_name": "SELECT id FROM config WHERE tenant = ? AND name = ? AND unique_name = 1 AND name <> ''",
 }
+_IN_ORGANIZATIONS = ", ".join(f"'{kind.value}'" for kind in IN_ORGANIZATIONS)
 DEPENDANTS: dict[Kind, tuple[tuple[Kind, str], ...]] = {
     Profile: (
         (
             Device,
             """SELECT device.id FROM profile CROSS JOIN device ON device.tenant = profile.tenant AND device.profile = profile.id
             WHERE profile.id = ? LIMIT ?""",
+        ),
+    ),
+    DirectoryEntry: (
+        (
+            Device,
+            """SELECT device.id FROM entry CROSS JOIN device INDEXED BY device_owner
+            ON device.tenant = entry.tenant AND device.owner = entry.id WHERE entry.id = ? LIMIT ?""",
+        ),
+        (
+            DirectoryEntry,
+            f"""SELECT below.id FROM entry CROSS JOIN entry AS below INDEXED BY entry_parent
+            ON below.tenant = entry.tenant AND below.kind IN ({_IN_ORGANIZATIONS}) AND below.parent = entry.id
+            WHERE entry.id = ? LIMIT ?""",
         ),
     ),
     Tenant: (
@@ -128,16 +144,16 @@ class RowStored:
         return stored_tenant(self._connection, tenant)
 
     def tenant_of(self, key: Key) -> str | None:
-        """Return the tenant of a stored profile, device or channel."""
+        """Return the tenant of a stored profile, device, channel or entry."""
         stored = self.entity(key)
-        return stored.tenant if isinstance(stored, Profile | Device | Channel) else None
+        return stored.tenant if isinstance(stored, Profile | Device | Channel | DirectoryEntry) else None
 
     def credentials(self, device: DeviceId) -> Iterable[Credential]:
         """Return the credentials of a device."""
         return credentials_by_device(self._connection, [device])[device]
 
     def dependants(self, key: Key, limit: int) -> Iterable[Key]:
-        """Yield at most `limit` of each kind of the entities that point at a profile, or those of a tenant."""
+        """Yield at most `limit` of each kind of the entities that point at a profile or organisation, or those of a tenant."""
         for kind, statement in DEPENDANTS[key[0]]:
             for row in self._connection.execute(statement, (key[1], limit)).fetchall():
                 yield kind, row[0]

@@ -3,7 +3,17 @@
 from typing import NamedTuple
 
 from core.errors import Guard
-from core.model import BootstrapConfig, Credential, Device, DirectoryEntry, OperatorToken, PendingClaim, Profile, Tenant
+from core.model import (
+    BootstrapConfig,
+    Credential,
+    Device,
+    DirectoryEntry,
+    EntryKind,
+    OperatorToken,
+    PendingClaim,
+    Profile,
+    Tenant,
+)
 from core.ports import Entity
 
 
@@ -11,7 +21,7 @@ class Unique(NamedTuple):
     """A value that one entity at most may hold: what it is unique as, and the value."""
 
     trait: str
-    value: tuple[str, str] | str | bytes
+    value: tuple[str, ...] | str | bytes
 
 
 GUARDS = {
@@ -20,6 +30,7 @@ GUARDS = {
     "credential_lookup": Guard.CREDENTIAL_LOOKUP,
     "claim_lookup": Guard.CLAIM_LOOKUP,
     "entry_login": Guard.ENTRY_LOGIN,
+    "entry_name": Guard.ENTRY_NAME,
     "profile_name": Guard.PROFILE_NAME,
     "profile_key": Guard.PROVISION_KEY,
     "token_name": Guard.TOKEN_NAME,
@@ -33,6 +44,10 @@ GUARDS = {
     "config_external_id": Guard.EXTERNAL_ID,
     "config_name": Guard.CONFIG_NAME,
 }
+
+
+OF_PROFILES = (EntryKind.DEVICE_FIELD, EntryKind.CHANNEL_TEMPLATE)
+"""The kinds of entries that have names of their own within a profile, or among those of all profiles."""
 
 
 def uniques(entity: Entity) -> tuple[Unique, ...]:
@@ -58,8 +73,12 @@ def uniques(entity: Entity) -> tuple[Unique, ...]:
 
 
 def _of_entry(entry: DirectoryEntry) -> tuple[Unique, ...]:
-    login = (Unique("entry_login", (entry.tenant, entry.login)),) if entry.login else ()
-    return login if entry.lookup is None else (*login, Unique("entry_lookup", entry.lookup))
+    held = [Unique("entry_login", (entry.tenant, entry.login))] if entry.login else []
+    if entry.kind in OF_PROFILES:
+        held.append(Unique("entry_name", (entry.tenant, entry.kind.value, entry.parent, entry.name)))
+    if entry.lookup is not None:
+        held.append(Unique("entry_lookup", entry.lookup))
+    return tuple(held)
 
 
 def _of_config(config: BootstrapConfig) -> tuple[Unique, ...]:

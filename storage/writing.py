@@ -78,8 +78,10 @@ def _in_runs(connection: sqlite3.Connection, group: Sequence[Changes]) -> Outcom
 
 
 def _only_adds(changes: Changes) -> bool:
-    """Tell whether changes add devices, credentials and events and nothing else: what devices do all day."""
-    return not (changes.replace or changes.delete) and all(isinstance(entity, Device | Credential) for entity in changes.insert)
+    """Tell whether changes add devices that are nobody's, credentials and events and nothing else: what devices do all day."""
+    return not (changes.replace or changes.delete) and all(
+        isinstance(entity, Credential) or (isinstance(entity, Device) and not entity.owner) for entity in changes.insert
+    )
 
 
 def _together(connection: sqlite3.Connection, run: Sequence[Changes]) -> Outcomes:

@@ -76,6 +76,9 @@ DIRECTING_COMMANDS: Final = MappingProxyType(
         "entry.circle": Explanation(
             "The organisation would be within itself, or within too many others.", "Choose another parent for it."
         ),
+        "entry_name": Explanation(
+            "The template has a field or channel of this name already.", "Choose another name, or change the one there is."
+        ),
         "entry_login": Explanation(
             "The tenant has a user who logs in with this already.", "Choose another login; their case does not count."
         ),

@@ -6,17 +6,20 @@ from typing import Any
 import msgspec
 
 from core.crypto.tokens import new_id
-from core.errors import Reason, Refusal
+from core.errors import Guard, Reason, Refusal
 from core.model import DirectoryEntry, EntryId, EntryKind, EventKind
 from core.operate import entry_rules
 from core.operate.configuring import CountedPage
 from core.operate.directing import ChangeEntry, CreateEntry, DeleteEntry, ListEntries, ShowEntry
 from core.operate.entry_places import Places, own_organization
 from core.operate.entry_search import EntrySearch
-from core.operate.registry import WRITERS, Registry, Scope, require_version
+from core.operate.registry import HEALED, WRITERS, Registry, Scope, require_version
 from core.ports import Changes, Delete
 
 __all__ = ["Directory", "own_organization"]
+
+NAME_HEALED = HEALED | {Guard.ENTRY_NAME}
+"""The guards of which reading again tells what is in the way, in words of its own."""
 
 
 class Directory(msgspec.Struct, frozen=True):
@@ -45,17 +48,9 @@ class Directory(msgspec.Struct, frozen=True):
         )
         entry_rules.require_attributes(entry.attributes)
         entry_rules.require_writer(scope.actor, entry, password=command.password is not None)
-        entry = msgspec.structs.replace(
-            entry,
-            parent=await self._places.parent(kind, command.parent, scope),
-            template=await self._places.template(kind, command.template, scope),
-            **await self._verifier(command),
-        )
-        entry_rules.require_whole(entry)
-        await self._places.require_room(entry, scope)
-        event = self.registry.entry_event(EventKind.ENTRY_CREATED, entry, scope)
-        await self.registry.settle(partial(self.registry.commit, event, Changes(insert=(entry,))))
-        return entry
+        await self._placed(entry, command, scope)
+        entry = msgspec.structs.replace(entry, **await self._verifier(command))
+        return await self.registry.settle(partial(self._create, entry, command, scope), healed=NAME_HEALED)
 
     async def list(self, command: ListEntries, scope: Scope) -> CountedPage[DirectoryEntry]:
         """Return a page of entries of a kind. Raises `Refusal` as `EntrySearch.search` does."""
@@ -69,11 +64,25 @@ class Directory(msgspec.Struct, frozen=True):
         """Change an entry. Raises `Refusal` MALFORMED, FORBIDDEN, NOT_FOUND, STALE or CONFLICT."""
         entry_rules.require_writer(scope.actor, password=command.password is not None)
         wanted = _checked(command) | await self._verifier(command)
-        return await self.registry.settle(partial(self._change, command, wanted, scope), attempts=WRITERS)
+        return await self.registry.settle(partial(self._change, command, wanted, scope), healed=NAME_HEALED, attempts=WRITERS)
 
     async def delete(self, command: DeleteEntry, scope: Scope) -> DirectoryEntry:
         """Remove an entry and return what it was. Raises `Refusal` FORBIDDEN, NOT_FOUND, STALE or CONFLICT."""
         return await self.registry.settle(partial(self._delete, command, scope), attempts=WRITERS)
+
+    async def _create(self, entry: DirectoryEntry, command: CreateEntry, scope: Scope) -> DirectoryEntry:
+        entry = await self._placed(entry, command, scope)
+        entry_rules.require_whole(entry)
+        await self._places.require_room(entry, scope)
+        event = self.registry.entry_event(EventKind.ENTRY_CREATED, entry, scope)
+        await self.registry.commit(event, Changes(insert=(entry,)))
+        return entry
+
+    async def _placed(self, entry: DirectoryEntry, command: CreateEntry, scope: Scope) -> DirectoryEntry:
+        """Return an entry with what it belongs to and is made from, as they are at this moment."""
+        parent = await self._places.parent(entry.kind, command.parent, scope)
+        template = await self._places.template(entry.kind, command.template, scope)
+        return msgspec.structs.replace(entry, parent=parent, template=template)
 
     async def _change(self, command: ChangeEntry, wanted: dict[str, Any], scope: Scope) -> DirectoryEntry:
         before = await self._own_apart(command, scope)

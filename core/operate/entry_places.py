@@ -29,7 +29,7 @@ def owner_of(ref: str, scope: Scope) -> str:
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Looks up what entries and devices refer to. Nothing keeps an organisation from being removed at the same moment."""
+    """Looks up what entries and devices refer to. An organisation that goes at the same moment is a conflict."""
 
     registry: Registry
 

@@ -52,6 +52,7 @@ SENTENCES: dict[Guard, str] = {
     Guard.CLAIM_LOOKUP: "another device waits for its owner by the same code",
     Guard.CLAIM_DEVICE: "the device waits for its owner already",
     Guard.ENTRY_LOGIN: "a user of this login exists already",
+    Guard.ENTRY_NAME: "a field or channel of this name exists already in its profile",
     Guard.TENANT_ID: "a tenant of this id exists already",
     Guard.DEVICE_LIMIT: "the tenant has all the devices it may have",
     Guard.REFERENCE: "something that this refers to is gone or still in use, try again",

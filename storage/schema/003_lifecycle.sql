@@ -42,7 +42,8 @@ CREATE TABLE pending_claim (
 
 CREATE UNIQUE INDEX pending_claim_lookup ON pending_claim (lookup);
 
--- `parent` and `template` name entries, profiles or nothing that is still there: no foreign keys.
+-- `parent` and `template` name entries, profiles or nothing that is still there: no foreign keys. That the organisation which
+-- a `parent` or a device's `owner` names is there is seen to before anything is written.
 CREATE TABLE entry (
     id         TEXT PRIMARY KEY,
     tenant     TEXT NOT NULL REFERENCES tenant (id) DEFERRABLE INITIALLY DEFERRED,
@@ -61,6 +62,7 @@ CREATE TABLE entry (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX entry_login ON entry (tenant, login) WHERE login <> '';
+CREATE UNIQUE INDEX entry_own_name ON entry (tenant, kind, parent, name) WHERE kind IN ('device_field', 'channel_template');
 CREATE UNIQUE INDEX entry_lookup ON entry (lookup) WHERE lookup IS NOT NULL;
 -- The key of the table ends every index of it, so these also give the order of the pages.
 CREATE INDEX entry_kind ON entry (tenant, kind);

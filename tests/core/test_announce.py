@@ -95,7 +95,7 @@ async def test_two_devices_may_have_one_secret() -> None:
 async def test_a_device_that_has_its_owner_is_refused_without_a_word() -> None:
     desk = await counter()
     await named(desk)
-    await desk.alter(await desk.known(), owner="north")
+    await desk.alter(await desk.known(), owner=(await desk.organization()).id)
     await desk.announce()
     assert await desk.waiting() is None
     offer = await desk.offered()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.errors import Conflict, Guard, Reason, Refusal
-from core.model import Device, DeviceState, EventKind, Firmware, Reallocation, Role
+from core.model import Device, DeviceState, DirectoryEntry, EntryKind, EventKind, Firmware, Reallocation, Role
 from core.operate.allocating import (
     AllocateSerial,
     CreateSerials,
@@ -18,6 +18,7 @@ from core.operate.allocating import (
 )
 from core.operate.allocation import AT_ONCE
 from core.operate.configuring import CreateTenant
+from core.operate.directing import CreateEntry
 from core.operate.messages import Command, RevokeCredentials
 from core.operate.serials import LABEL_CHARACTERS
 from core.ports import Changes, Delete
@@ -155,8 +156,9 @@ async def test_master_data_does_not_grow_beyond_its_bound() -> None:
 async def test_a_reset_device_has_nothing_but_its_serial_and_master_data(state: DeviceState) -> None:
     desk = await opened()
     await desk(AllocateSerial("SN-1"))
+    org: DirectoryEntry = await desk(CreateEntry(kind=EntryKind.ORGANIZATION, name="North"))
     await alter(
-        desk.repository, await device(desk), state=state, owner="org", connected_at=1, associated_at=2, firmware=FIRMWARE
+        desk.repository, await device(desk), state=state, owner=org.id, connected_at=1, associated_at=2, firmware=FIRMWARE
     )
     (reset,) = await desk(ResetAllocations(GROUP, ("SN-1",)))
     found = await known(desk.repository, "SN-1")
@@ -164,7 +166,7 @@ async def test_a_reset_device_has_nothing_but_its_serial_and_master_data(state: 
     assert (reset.state, reset.serial, reset.unique_serial) == (DeviceState.DEFINED, "SN-1", True)
     assert (reset.provisioned_at, reset.connected_at, reset.associated_at) == (None, None, None)
     assert (reset.label, reset.metadata, reset.firmware) == ("Pump", {"timezone": "+08:00"}, FIRMWARE)
-    assert reset.owner == ("" if state is DeviceState.ASSOCIATED else "org")
+    assert reset.owner == ("" if state is DeviceState.ASSOCIATED else org.id)
     assert (await desk.last_event(EventKind.DEVICE_RESET)).detail == "migrate"
 
 

@@ -420,7 +420,7 @@ async def test_an_owned_device_waits_for_nobody() -> None:
     desk = await counter()
     device = await named(desk)
     await desk.announce()
-    await desk.alter(await desk.known(), owner="somebody")
+    await desk.alter(await desk.known(), owner=(await desk.organization()).id)
     refusal = await desk.refused(ClaimDevice(name="meter-1", secret=WORD))
     assert (refusal.reason, refusal.check) == (Reason.CONFLICT, "association.owned")
     assert (await desk.known()).id == device.id

@@ -147,6 +147,11 @@ def an_entry(number: int = 1, **fields: Any) -> DirectoryEntry:
     return DirectoryEntry(**plain | fields)
 
 
+def an_organization(identity: str = "organization", **fields: Any) -> DirectoryEntry:
+    """Return the organisation of an id, by default that of every user here."""
+    return an_entry(1, **{"id": EntryId(identity), "kind": EntryKind.ORGANIZATION, "name": identity} | fields)
+
+
 def a_user(number: int = 1, **fields: Any) -> DirectoryEntry:
     """Return an entry that has everything an entry may have."""
     plain: dict[str, Any] = {

@@ -171,7 +171,7 @@ async def test_pending_claims_are_found_by_their_secret_in_all_tenants(repositor
 
 
 async def test_entries_are_found_by_id_login_and_secret(repository: Repository) -> None:
-    there = a_user(2, tenant=THERE)
+    there = a_user(2, tenant=THERE, parent="")
     await repository.commit(Changes(insert=(a_tenant(), a_user(1), there, an_entry(3))))
     assert await repository.read(EntryQuery(THERE, a_user(1).id)) is None
     assert await repository.read(EntryQuery(DEFAULT_TENANT, EntryId("nothing"))) is None

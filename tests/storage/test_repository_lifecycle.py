@@ -49,6 +49,7 @@ from tests.storage.entities import (
     a_user,
     an_entry,
     an_event,
+    an_organization,
     some_firmware,
 )
 
@@ -103,7 +104,7 @@ DEVICES: dict[str, dict[str, Any]] = {
         "label": "Größe",
         "serial": "S\x00N",
         "unique_serial": True,
-        "owner": "owner",
+        "owner": "organization",
         "firmware": some_firmware(),
         "runs": "1.2",
         **REACHED,
@@ -120,6 +121,7 @@ DEVICES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fields", DEVICES.values(), ids=DEVICES.keys())
 async def test_a_device_is_read_back_as_it_was_written_and_as_it_became(repository: Repository, fields: Any) -> None:
+    await insert(repository, an_organization("\U0001f600"))
     await insert(repository, a_device(**fields))
     assert await device_of(repository) == a_device(**fields)
     for version, then in enumerate((*DEVICES.values(), fields), 2):
@@ -129,6 +131,7 @@ async def test_a_device_is_read_back_as_it_was_written_and_as_it_became(reposito
 
 
 async def test_devices_with_and_without_extras_may_come_together(repository: Repository) -> None:
+    await insert(repository, an_organization("\U0001f600"))
     made = [a_device(number, **fields, name=f"name-{number}") for number, fields in enumerate(DEVICES.values())]
     plain = [a_device(100 + number) for number in range(5)]
     await asyncio.gather(*(insert(repository, device) for device in (*plain[:2], *made, *plain[2:])))
@@ -298,7 +301,7 @@ async def test_a_claim_goes_with_its_device(repository: Repository) -> None:
 ENTRIES_REFUSED = {
     "the login": (a_user(2, login="user-1@example.org"), Guard.ENTRY_LOGIN),
     "the secret": (a_user(2, lookup=a_user(1).lookup), Guard.CREDENTIAL_LOOKUP),
-    "the secret in another tenant": (a_user(2, lookup=a_user(1).lookup, tenant=THERE), Guard.CREDENTIAL_LOOKUP),
+    "the secret in another tenant": (a_user(2, lookup=a_user(1).lookup, parent="", tenant=THERE), Guard.CREDENTIAL_LOOKUP),
     "login before secret": (a_user(2, login="user-1@example.org", lookup=a_user(1).lookup), Guard.ENTRY_LOGIN),
     "no such tenant": (an_entry(2, tenant="nowhere"), Guard.REFERENCE),
     "the id": (an_entry(1), Guard.VERSION),
@@ -315,8 +318,8 @@ async def test_an_entry_has_its_own_login_and_secret(repository: Repository, ent
 
 
 async def test_logins_are_unique_within_a_tenant_and_where_there_are_any(repository: Repository) -> None:
-    there = a_user(2, tenant=THERE, login="user-1@example.org")
-    alike = [an_entry(number, name="same", parent="nowhere", template="nowhere") for number in (3, 4)]
+    there = a_user(2, tenant=THERE, parent="", login="user-1@example.org")
+    alike = [an_entry(number, name="same", template="nowhere") for number in (3, 4)]
     await insert(repository, *ELSEWHERE, a_user(1), there, *alike, a_user(5, login="USER-1@example.org"))
     assert await repository.read(EntryLoginQuery(THERE, "user-1@example.org")) == there
     assert await entry_of(repository, 1) == a_user(1)
@@ -328,7 +331,7 @@ async def test_an_entry_is_changed_as_it_was_read(repository: Repository) -> Non
     for changed, guard in (
         (next_version(a_user(2), login="user-1@example.org"), Guard.ENTRY_LOGIN),
         (next_version(a_user(2), lookup=a_user(1).lookup), Guard.CREDENTIAL_LOOKUP),
-        (next_version(a_user(2), tenant=THERE), Guard.REFERENCE),
+        (next_version(a_user(2), tenant=THERE, parent=""), Guard.REFERENCE),
         (a_user(2, version=3), Guard.VERSION),
     ):
         assert await guard_of(repository, Changes(replace=(changed,))) is guard
@@ -353,7 +356,7 @@ async def test_a_tenant_with_entries_stays(repository: Repository) -> None:
 
 
 async def test_a_tenant_goes_with_claims_and_entries(repository: Repository) -> None:
-    own = (*ELSEWHERE, a_claim(9, tenant=THERE), a_user(tenant=THERE))
+    own = (*ELSEWHERE, a_claim(9, tenant=THERE), an_organization("there", tenant=THERE), a_user(tenant=THERE, parent="there"))
     await insert(repository, *own)
     await repository.commit(Changes(delete=tuple(Delete(entity) for entity in own if not isinstance(entity, PendingClaim))))
     assert await repository.read(TenantQuery(THERE)) is None
@@ -392,7 +395,8 @@ async def test_one_of_fifty_claims_of_a_secret_wins(repository: Repository) -> N
 
 
 async def test_one_of_many_who_claim_a_device_gets_it(repository: Repository) -> None:
-    await insert(repository, a_device(state=DeviceState.CONNECTED), a_claim())
+    owners = [an_organization(f"owner-{number}") for number in range(20)]
+    await insert(repository, a_device(state=DeviceState.CONNECTED), a_claim(), *owners)
     associated = a_device(state=DeviceState.ASSOCIATED, version=2)
     claims = [
         Changes(replace=(msgspec.structs.replace(associated, owner=f"owner-{number}"),), delete=(Delete(a_claim()),))

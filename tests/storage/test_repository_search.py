@@ -26,7 +26,7 @@ from core.queries import (
 from storage.memory import MemoryRepository
 from storage.pages import NARROW
 from storage.sqlite import open_sqlite
-from tests.storage.entities import a_credential, a_device, a_profile, a_tenant, an_entry
+from tests.storage.entities import a_credential, a_device, a_profile, a_tenant, an_entry, an_organization
 
 THERE = a_tenant().id
 STATES = list(DeviceState)
@@ -82,7 +82,7 @@ def fleet() -> list[Device]:
             profile="profile-0009" if place % 7 == 0 else f"profile-000{1 + place % 2}",
             label=draw.choice(["", "", "a", "B", "b", "sensor-07", "\U0001f600", "\ue000"]),
             serial=draw.choice(["", "", "1", "10", "2", "\U0001f600", "\ue000", "x\x00y"]),
-            owner=draw.choice(["", "", "owner-1", "owner-2"]),
+            owner=draw.choice(["", "", "there-1", "there-2"] if place % 7 == 0 else ["", "", "owner-1", "owner-2"]),
             runs=draw.choice(["", "1.0", "2.0"]),
             state=draw.choice(STATES),
             updated_at=draw.randrange(5),
@@ -93,7 +93,9 @@ def fleet() -> list[Device]:
 
 async def filled(repository: Repository) -> list[Device]:
     devices = fleet()
-    await repository.commit(Changes(insert=(a_tenant(), a_profile(2), a_profile(9, tenant=THERE), *devices)))
+    owners = [an_organization(f"owner-{number}") for number in (1, 2)]
+    owners += [an_organization(f"there-{number}", tenant=THERE) for number in (1, 2)]
+    await repository.commit(Changes(insert=(a_tenant(), a_profile(2), a_profile(9, tenant=THERE), *owners, *devices)))
     return devices
 
 
@@ -150,7 +152,9 @@ async def test_a_device_is_found_with_its_profile_and_credentials(repository: Re
 
 
 async def test_nothing_is_found_in_another_tenant_or_in_none(repository: Repository) -> None:
-    await repository.commit(Changes(insert=(a_tenant(), a_device(serial="s", owner="o", runs="r"), an_entry())))
+    await repository.commit(
+        Changes(insert=(a_tenant(), an_organization("o"), a_device(serial="s", owner="o", runs="r"), an_entry()))
+    )
     for tenant, order in itertools.product((THERE, TenantId("nowhere")), Order):
         for filters in ({}, {"serial": "s"}, {"owners": ("o",)}, {"runs": "r"}, {"profiles": (a_profile().id,)}):
             query = DeviceSearch(tenant=tenant, order=order, **filters)
@@ -178,7 +182,7 @@ async def test_names_among_many_devices_are_sorted(repository: Repository) -> No
 async def test_a_device_is_found_by_what_it_became(repository: Repository) -> None:
     before = a_device(serial="old", owner="old", runs="old", label="old")
     after = a_device(serial="new", owner="new", runs="new", label="new", version=2)
-    await repository.commit(Changes(insert=(before,)))
+    await repository.commit(Changes(insert=(before, an_organization("old"), an_organization("new"))))
     await repository.commit(Changes(replace=(after,)))
     for field in ("serial", "label", "runs", "owners"):
         for value, total in (("old", 0), ("new", 1)):
@@ -207,14 +211,17 @@ async def test_entries_by_every_combination_of_filters(repository: Repository) -
             tenant=(DEFAULT_TENANT, THERE)[number % 5 == 0],
             kind=kinds[number // 2 % 2],
             name=("same", f"name {number}", "")[number % 3],
-            parent=("", "entry-0001", "entry-0002")[number // 3 % 3],
+            parent=("", *(("there-1", "there-2") if number % 5 == 0 else ("upper-1", "upper-2")))[number // 3 % 3],
             template=("", "entry-0003")[number % 2],
         )
         for number in random.Random(5).sample(range(1, 41), 40)
     ]
-    await repository.commit(Changes(insert=(a_tenant(), *made)))
+    await repository.commit(Changes(delete=(Delete(an_organization()),)))
+    there = [an_organization(f"there-{number}", tenant=THERE) for number in (1, 2)]
+    made += [an_organization(f"upper-{number}") for number in (1, 2)]
+    await repository.commit(Changes(insert=(a_tenant(), *there, *made)))
     ordered = sorted((entry for entry in made if entry.tenant == DEFAULT_TENANT), key=lambda entry: entry.id)
-    parents = (None, (), ("",), ("entry-0002",), ("entry-0002", "", "entry-0002"), ("nothing",))
+    parents = (None, (), ("",), ("upper-2",), ("upper-2", "", "upper-2"), ("nothing",))
     for kind, parent, template, name, descending, (offset, limit) in itertools.product(
         (*kinds, EntryKind.DEVICE_FIELD),
         parents,

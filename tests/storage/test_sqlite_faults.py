@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.errors import Conflict, Guard, Reason, Refusal
-from core.model import DEFAULT_TENANT
+from core.model import DEFAULT_TENANT, EntryKind
 from core.ports import Changes, Delete, Entity, Repository
 from core.queries import ClaimQuery, DeviceNamesQuery, DevicePage, EventPage, LoginQuery, Query, TenantQuery
 from storage import faults, migration, open_repository, tables
@@ -164,6 +164,7 @@ async def test_an_id_that_is_taken_fails_its_own_caller(repository: SqliteReposi
     await require(repository, 1, 2, 3, 4)
 
 
+A_FIELD = an_entry(3, kind=EntryKind.DEVICE_FIELD, name="field")
 BEHIND_THE_GUARDS = {
     "device name": (a_device(4, name="sensor-0001"), Guard.DEVICE_NAME),
     "device id": (a_device(1, name="another"), Guard.VERSION),
@@ -184,6 +185,7 @@ BEHIND_THE_GUARDS = {
     "claim of no device": (a_claim(9), Guard.REFERENCE),
     "entry id": (an_entry(), Guard.VERSION),
     "login": (a_user(2, login=a_user().login), Guard.ENTRY_LOGIN),
+    "name of a field": (an_entry(2, kind=EntryKind.DEVICE_FIELD, name="field"), Guard.ENTRY_NAME),
     "secret of a user": (a_user(2, lookup=a_user().lookup), Guard.CREDENTIAL_LOOKUP),
     "entry of no tenant": (an_entry(2, tenant="nowhere"), Guard.REFERENCE),
     "second configuration of a device": (a_config(external_id="another"), Guard.CONFIG_DEVICE),
@@ -201,7 +203,7 @@ def test_the_file_itself_keeps_what_the_guards_promise(entity: Entity, guard: Gu
         connection.execute("PRAGMA foreign_keys = ON")
         migration.found(connection)
         devices = (a_device(), a_device(2), a_signed(3), a_credential())
-        beside = (a_channel(), a_config(1, 1, unique_name=True), a_token(), a_claim(), a_user())
+        beside = (a_channel(), a_config(1, 1, unique_name=True), a_token(), a_claim(), a_user(), A_FIELD)
         transact(connection, lambda: tables.insert(connection, [Changes(insert=(a_profile(), *devices, *beside))]))
         with pytest.raises(sqlite3.IntegrityError) as caught:
             transact(connection, lambda: tables.insert(connection, [Changes(insert=(entity,))]))

@@ -42,6 +42,7 @@ from tests.storage.entities import (
     a_token,
     a_user,
     an_event,
+    an_organization,
     some_firmware,
 )
 
@@ -178,12 +179,14 @@ async def test_what_was_in_a_file_of_schema_2_is_there(second: Path) -> None:
 
 
 async def test_a_file_of_schema_2_takes_what_a_new_one_takes(second: Path) -> None:
-    signed = msgspec.structs.replace(DEVICE_2, serial="s", unique_serial=True, owner="o", runs="1", version=2)
+    signed = msgspec.structs.replace(DEVICE_2, serial="s", unique_serial=True, owner="organization", runs="1", version=2)
     profile = msgspec.structs.replace(PROFILE_2, signed=SignedPolicy(product_key="pk"), metadata={"a": 1}, version=2)
     config = msgspec.structs.replace(CONFIG_2, firmware=some_firmware(), version=2)
     credential = a_credential(expires_at=7, version=2)
     async with open_repository(f"sqlite:{second}") as repository:
-        await repository.commit(Changes(replace=(signed, profile, config, credential), insert=(a_claim(), a_user())))
+        await repository.commit(
+            Changes(replace=(signed, profile, config, credential), insert=(an_organization(), a_claim(), a_user()))
+        )
     async with open_repository(f"sqlite:{second}") as repository:
         found = await repository.read(EnrolQuery("key-1", "s", ()))
         assert (found.device, found.profile, found.credentials) == (signed, profile, (credential,))

@@ -69,12 +69,16 @@ from tests.storage.entities import (
     a_profile,
     a_tenant,
     a_token,
+    a_user,
     an_entry,
     an_event,
+    an_organization,
 )
 
 TENANTS = (DEFAULT_TENANT, TenantId("tenant-0001"))
 SMALL = st.integers(1, 3)
+PLACED = ("entry", "organization", "member", "owned", "field")
+"""Entries of the directory, and devices that are an organisation's."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -91,6 +95,8 @@ class Step(msgspec.Struct, frozen=True):
 
     def make(self) -> Entity:
         number, tenant = self.number, self.tenant
+        if self.kind in PLACED:
+            return self._make_placed()
         if self.kind == "tenant":
             return a_tenant(1, name=f"name {self.value}", device_limit=self.other)
         if self.kind == "profile":
@@ -112,10 +118,22 @@ class Step(msgspec.Struct, frozen=True):
             return a_config(number, *listed, tenant=tenant, external_id=external_id, name=name, unique_name=self.value > 1)
         if self.kind == "claim":
             return a_claim(number, tenant=tenant, lookup=a_lookup(3000 + self.value), announced=self.other == 1)
+        return a_token(number, tenant=tenant, name=f"operator {self.value}", lookup=a_lookup(1000 + self.other))
+
+    def _make_placed(self) -> Entity:
+        number, tenant = self.number, self.tenant
         if self.kind == "entry":
             login, lookup = ("", "one", "two")[self.value - 1], (None, a_lookup(4001), a_lookup(4002))[self.other - 1]
             return an_entry(number, tenant=tenant, name=f"name {self.other}", login=login, lookup=lookup)
-        return a_token(number, tenant=tenant, name=f"operator {self.value}", lookup=a_lookup(1000 + self.other))
+        if self.kind == "organization":
+            above = ("", "above-1", "above-2", "above-3")[self.value - self.stale]
+            return an_organization(f"above-{number}", tenant=tenant, parent=above)
+        if self.kind == "member":
+            return a_user(number + 3, tenant=tenant, parent=f"above-{self.owner}")
+        if self.kind == "owned":
+            return a_device(number, tenant=tenant, name=f"sensor-{number}", owner=f"above-{self.owner}")
+        name, kind = f"name {self.value}", (EntryKind.DEVICE_FIELD, EntryKind.CHANNEL_TEMPLATE)[self.other == 3]
+        return an_entry(number + 6, tenant=tenant, kind=kind, name=name, parent=f"profile-000{self.owner}")
 
 
 # Mostly what devices do, in one tenant: otherwise hardly a commit would pass.
@@ -143,6 +161,14 @@ LATER_KINDS = st.sampled_from(["signed"] * 5 + ["device"] + ["claim"] * 4 + ["en
 LATER_STEPS = st.builds(Step, LATER_VERBS, LATER_KINDS, SMALL, NEARLY_ALWAYS_HERE, st.just(1) | SMALL, SMALL, SMALL, RARELY)
 LATER_PLANS = st.lists(
     st.lists(st.tuples(st.lists(LATER_STEPS, min_size=1, max_size=2), SMALL), min_size=1, max_size=3), min_size=1, max_size=10
+)
+
+# And what becomes of organisations, with those who are in them and what is theirs.
+PLACE_VERBS = st.sampled_from(["put"] * 6 + ["delete"] * 3)
+PLACE_KINDS = st.sampled_from(["organization"] * 5 + ["member"] * 2 + ["owned"] * 2 + ["field"] * 3)
+PLACE_STEPS = st.builds(Step, PLACE_VERBS, PLACE_KINDS, SMALL, NEARLY_ALWAYS_HERE, SMALL, SMALL, SMALL, RARELY)
+PLACE_PLANS = st.lists(
+    st.lists(st.tuples(st.lists(PLACE_STEPS, min_size=1, max_size=3), SMALL), min_size=1, max_size=3), min_size=1, max_size=12
 )
 
 
@@ -264,6 +290,9 @@ _PAGES: tuple[Callable[[TenantId], Any], ...] = (
     lambda tenant: EntryLoginQuery(tenant, "two"),
     lambda tenant: EntryPage(tenant=tenant, kind=EntryKind.END_USER, descending=True),
     lambda tenant: EntryPage(tenant=tenant, kind=EntryKind.END_USER, template=""),
+    lambda tenant: EntryPage(tenant=tenant, kind=EntryKind.ORGANIZATION),
+    lambda tenant: EntryPage(tenant=tenant, kind=EntryKind.DEVICE_FIELD),
+    lambda tenant: EntryPage(tenant=tenant, kind=EntryKind.CHANNEL_TEMPLATE),
     lambda tenant: ProfileSearch(tenant=tenant, descending=True),
     lambda tenant: DeviceSearch(tenant=tenant, order=Order.SERIAL, owners=("",)),
     lambda tenant: DeviceSearch(tenant=tenant, order=Order.STATE, descending=True, serial="serial-1"),
@@ -317,6 +346,20 @@ def test_stores_agree_about_configurations(plan: Plan) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LATER_PLANS)
 def test_stores_agree_about_devices_that_sign_and_are_claimed(plan: Plan) -> None:
-    present = (a_device(2, name="sensor-2"), a_device(3, name="sensor-3"), a_claim(1), an_entry(1, login="one"))
+    present = (
+        a_device(2, name="sensor-2"),
+        a_device(3, name="sensor-3"),
+        a_claim(1),
+        an_entry(1, login="one"),
+        an_organization("owner"),
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(compare(plan, directory, *present))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(PLACE_PLANS)
+def test_stores_agree_about_organizations_and_what_is_in_them(plan: Plan) -> None:
+    present = (an_organization("above-1"), an_organization("above-2", parent="above-1"), an_organization("above-3"))
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(compare(plan, directory, *present))
