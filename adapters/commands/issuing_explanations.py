@@ -33,8 +33,8 @@ ISSUING_COMMANDS: Final = MappingProxyType(
         "issue.profile": Explanation("The batch names no profile.", "Name it in the body or in the query."),
         "issue.rows": Explanation("The body has both serials and devices, or neither.", _CLIENT),
         "body.csv": Explanation(
-            "The body is no CSV that can be read: its first line has to name the columns, 256 at most and one of them serial, in"
-            " UTF-8.",
+            "The body is no CSV that can be read: its first line has to name the columns, 256 at most, one of them serial;"
+            " and it is UTF-8.",
             _CLIENT,
         ),
         "format.value": Explanation("The form of the answer is neither ndjson nor csv.", _CLIENT),
