@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from adapters.config import from_environment
+from adapters.config import SettingError, from_environment
 from adapters.own_addresses import OwnAddresses, of
 from adapters.settings import Address
 
@@ -58,3 +58,24 @@ NOWHERE = "FIRSTLIGHT_ENOS_MQTT_URL: not set, and FIRSTLIGHT_MQTT serves no EnOS
 def test_the_operator_is_told_what_devices_are_not(given: dict[str, str], warnings: list[str]) -> None:
     config = from_environment({f"FIRSTLIGHT_{name}": value for name, value in given.items()})
     assert [warning for warning in config.warnings if "_ENOS_" in warning] == warnings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENOS_MQTT_URL", "mqtt.example.net"),
+        ("ENOS_MQTT_URL", "tcp://[::1]:1883"),
+        ("ENOS_MQTT_URL", "tcp://mqtt.example.net"),
+        ("ENOS_HTTP_URL", "http://example.net/"),
+        ("ENOS_HTTP_URL", "ftp://example.net"),
+    ],
+)
+def test_an_address_that_devices_cannot_read_stops_the_start(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=f"FIRSTLIGHT_{name}: .* is no address for devices; write "):
+        from_environment({f"FIRSTLIGHT_{name}": value})
+
+
+def test_an_address_that_they_can_read_is_taken() -> None:
+    given = {"FIRSTLIGHT_ENOS_MQTT_URL": "ssl://mqtt.example.net:8883", "FIRSTLIGHT_ENOS_HTTP_URL": "https://example.net"}
+    config = from_environment(dict(given))
+    assert [config.enos_mqtt_url, config.enos_http_url] == list(given.values())
