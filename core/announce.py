@@ -19,8 +19,8 @@ from core.issuer import Issuer
 from core.messages import AnnounceClaims, ClaimNotice, ClaimsAnnounced, Context, Identity
 from core.model import Device, EventKind, PendingClaim
 from core.ports import Changes, Repository
-from core.queries import DeviceClaimQuery, DeviceNamesQuery, DeviceQuery, DeviceSnapshot
-from core.report import prove_device
+from core.queries import DeviceClaimQuery, DeviceNamesQuery, DeviceSnapshot
+from core.report import prove_device, read_device
 
 ATTEMPTS = 3
 NOTICES = 500
@@ -69,9 +69,7 @@ class Announce(msgspec.Struct, frozen=True):
 
     async def _keep(self, identity: Identity, notices: tuple[ClaimNotice, ...], context: Context) -> _Refused | None:
         """Write the notices that count; returns why the first other one does not."""
-        sender = await self.repository.read(DeviceQuery(identity.tenant, identity.device))
-        if sender is None:
-            raise Refusal(Reason.UNAUTHENTICATED, "the credentials are not known", check="identity.gone")
+        sender = await read_device(identity, self.repository)
         named = await self._named(sender, notices)
         kept: list[Changes] = []
         refused: list[_Refused] = []

@@ -17,6 +17,7 @@ CODE_ALPHABET = "BCDFGHJKMNPQRSTVWXYZ23456789"  # none looks like another in mos
 DEFAULT_SECONDS = 24 * 3_600
 LEAST_SECONDS = 60
 MOST_SECONDS = 30 * 24 * 3_600
+_CODES = Alphabet(CODE_ALPHABET)
 _BETWEEN_CHARACTERS = str.maketrans("", "", " -\t\r\n")
 _SECOND = 1_000
 
@@ -40,7 +41,7 @@ class ClaimingTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 def draw_code(entropy: Entropy) -> Secret:
     """Draw a code that people can read to each other: 12 characters (57 bits)."""
-    return Secret(Alphabet(CODE_ALPHABET).draw(CODE_CHARACTERS, entropy))
+    return Secret(_CODES.draw(CODE_CHARACTERS, entropy))
 
 
 def code_lookup(code: Secret, vault: Vault) -> Lookup:

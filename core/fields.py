@@ -9,8 +9,7 @@ from core.configuration import ETAG_BYTES, is_let_in
 from core.errors import Conflict, Reason, Refusal, registry_busy
 from core.messages import AskFields, Context, FieldsAnswer, Identity, SetFields
 from core.model import Device, EntryKind, EventKind
-from core.operate.clients import LABEL_CHARACTERS
-from core.operate.values import require_metadata, require_size
+from core.operate.values import LABEL_CHARACTERS, require_metadata, require_size
 from core.ports import Changes, Repository
 from core.queries import DeviceQuery, EntryPage
 from core.report import prove_device

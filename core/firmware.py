@@ -5,17 +5,17 @@ import msgspec
 from core import lifecycle
 from core.audit import Audit
 from core.authenticate import Authenticate
+from core.configuration import ETAG_BYTES
 from core.crypto.vault import Vault
 from core.errors import Conflict, Reason, Refusal, registry_busy
 from core.issuer import Issuer
 from core.messages import ANY_ETAG, AskFirmware, Context, FirmwareAnswer, FirmwareReported, Identity, ReportFirmware
 from core.model import EventKind, Firmware
 from core.ports import Changes, Repository
-from core.queries import ConfigQuery, DeviceQuery, DeviceSnapshot
-from core.report import prove_device
+from core.queries import ConfigQuery
+from core.report import prove_device, read_device
 
 ATTEMPTS = 3
-ETAG_BYTES = 8  # the most that CoAP takes (RFC 7252, section 5.10)
 VERSION_CHARACTERS = 255
 
 
@@ -32,7 +32,7 @@ class TellFirmware(msgspec.Struct, frozen=True):
         Raises `Refusal` as `prove_device` does, and UNAUTHENTICATED for a device that is gone.
         """
         identity = await prove_device(question.who, self.authenticate, context)
-        found = await _known(identity, self.repository)
+        found = await read_device(identity, self.repository)
         wanted = found.device.firmware or await self._configured(identity) or found.profile.firmware
         firmware = None if wanted is None or wanted.version == question.running else wanted
         etag = firmware_etag(firmware, self.issuer.vault)
@@ -70,7 +70,7 @@ class NoteFirmware(msgspec.Struct, frozen=True):
         raise registry_busy()
 
     async def _write(self, identity: Identity, version: str, context: Context) -> None:
-        device = (await _known(identity, self.repository)).device
+        device = (await read_device(identity, self.repository)).device
         if device.runs == version:
             return
         changed = msgspec.structs.replace(lifecycle.renew(device, self.issuer.clock.now()), runs=version)
@@ -90,10 +90,3 @@ def require_version(text: str) -> str:
 def firmware_etag(firmware: Firmware | None, vault: Vault) -> str:
     """Return 16 hex digits that change with what a device is told."""
     return vault.digest("firmware", msgspec.json.encode(firmware))[:ETAG_BYTES].hex()
-
-
-async def _known(identity: Identity, repository: Repository) -> DeviceSnapshot:
-    found = await repository.read(DeviceQuery(identity.tenant, identity.device))
-    if found is None:
-        raise Refusal(Reason.UNAUTHENTICATED, "the credentials are not known", check="identity.gone")
-    return found

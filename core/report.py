@@ -5,6 +5,8 @@ import msgspec
 from core.authenticate import Authenticate
 from core.errors import Reason, Refusal
 from core.messages import Context, Identity, Login, Report, Reported
+from core.ports import Repository
+from core.queries import DeviceQuery, DeviceSnapshot
 
 
 class TakeReport(msgspec.Struct, frozen=True):
@@ -29,3 +31,11 @@ async def prove_device(who: Login | Identity, authenticate: Authenticate, contex
         detail = "the external key is good for fetching the configuration alone"
         raise Refusal(Reason.FORBIDDEN, detail, check="identity.bootstrap_only")
     return identity
+
+
+async def read_device(identity: Identity, repository: Repository) -> DeviceSnapshot:
+    """Return the device that proved itself. Raises `Refusal` UNAUTHENTICATED for one that is gone since."""
+    found = await repository.read(DeviceQuery(identity.tenant, identity.device))
+    if found is None:
+        raise Refusal(Reason.UNAUTHENTICATED, "the credentials are not known", check="identity.gone")
+    return found

@@ -37,18 +37,17 @@ class Subscriber(Line):
         its answer comes after that.
         """
         granted = self._grant(packet, session)
-        told = []
+        told: list[tuple[str, Inbound]] = []
         for topic_filter in granted.filters:
-            inbound = session.implied(topic_filter)
+            inbound, request = session.implied(topic_filter), self._request(topic_filter, session)
             if inbound is not None and not self._is_over():
                 await self._pushing(session).begin(topic_filter, inbound)
-            elif self._is_request(topic_filter, session):
-                told.append(topic_filter)
+            elif request is not None:
+                told.append((topic_filter, request))
         self.write(granted.data)
-        for topic_filter in told:
-            inbound = session.subscribing(topic_filter)
-            if inbound is not None and not self._is_over():
-                await self._pushing(session).begin(topic_filter, inbound, tell=True)
+        for topic_filter, request in told:
+            if not self._is_over():
+                await self._pushing(session).begin(topic_filter, request, tell=True)
 
     def unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
         """Give up filters, and the watches that they covered."""
@@ -115,11 +114,12 @@ class Subscriber(Line):
     def _watches(self, packet: Subscribe, session: Session) -> bool:
         """Tell whether one of the filters is a request by itself."""
         filters = [wanted.topic_filter for wanted in packet.subscriptions]
-        return any(session.implied(each) is not None or self._is_request(each, session) for each in filters)
+        return any(session.implied(each) is not None or self._request(each, session) is not None for each in filters)
 
-    def _is_request(self, topic_filter: str, session: Session) -> bool:
+    def _request(self, topic_filter: str, session: Session) -> Inbound | None:
+        """Return what a filter asks for by itself, None where that is nothing."""
         inbound = session.subscribing(topic_filter)
-        return inbound is not None and self._exchange.understands(inbound)
+        return inbound if inbound is not None and self._exchange.understands(inbound) else None
 
     def _is_over(self) -> bool:
         return self.closing or self.lost

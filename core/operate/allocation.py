@@ -19,7 +19,6 @@ from core.operate.allocating import (
 )
 from core.operate.groups import find_group, require_serial, require_signed
 from core.operate.registry import HEALED, Registry, Scope
-from core.operate.serials import LABEL_CHARACTERS
 from core.ports import Changes, Delete
 from core.queries import DeviceNamesQuery, DeviceSnapshot
 from core.registration import Withheld
@@ -155,7 +154,7 @@ def require_data(data: MasterData) -> None:
     """Check what a device's master data is to be. Raises `Refusal` MALFORMED."""
     if data.serial is not None:
         require_serial(data.serial)
-    values.require_size(data.label or "", "label", LABEL_CHARACTERS, of="serial")
+    values.require_size(data.label or "", "label", values.LABEL_CHARACTERS, of="serial")
     values.require_metadata(data.metadata)
 
 

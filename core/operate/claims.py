@@ -27,7 +27,7 @@ from core.limits import Buckets, require
 from core.model import Device, EntryId, EntryKind, EventKind, PendingClaim, Role, Secret
 from core.operate import values
 from core.operate.associating import AssociateByCode, Associated, ClaimDevice, GiveUpDevice, OfferDevice, Offered, WithdrawOffer
-from core.operate.directory import own_organization
+from core.operate.entry_places import Places
 from core.operate.registry import HEALED, Registry, Scope
 from core.operate.results import Done
 from core.ports import Changes, Delete
@@ -190,7 +190,7 @@ class Claims(msgspec.Struct, frozen=True):
     async def _owner(self, command: AssociateByCode, scope: Scope) -> str:
         """Return the organisation that is to own a device. Users may name themselves and their own organisation alone."""
         if command.organization:
-            owner = await self._organization(command.organization, scope)
+            owner = await Places(self.registry).organization(command.organization, scope)
             permitted = owner == _own(scope)
         elif command.user:
             owner = await self._organization_of(command.user, scope)
@@ -200,11 +200,6 @@ class Claims(msgspec.Struct, frozen=True):
         if scope.actor.role is Role.CUSTOMER and not permitted:
             raise _unknown_entry()
         return owner
-
-    async def _organization(self, ref: str, scope: Scope) -> str:
-        if ref == own_organization(scope.tenant):
-            return ""
-        return (await self.registry.entry(EntryKind.ORGANIZATION, ref, scope)).id
 
     async def _organization_of(self, user: str, scope: Scope) -> str:
         found = await self.registry.repository.read(EntryQuery(scope.tenant, EntryId(user)))

@@ -41,7 +41,6 @@ from core.queries import DeviceNamesQuery, DeviceQuery, DeviceSnapshot, Labelled
 PROFILE = "clients"
 """The profile that clients belong to. It lets nobody in by itself; it is made with the first of them."""
 
-LABEL_CHARACTERS = 1_024
 AT_ONCE = 1_000
 NAME_HEALED = HEALED | {Guard.DEVICE_NAME, Guard.PROFILE_NAME}
 
@@ -200,7 +199,7 @@ def require_client(new: NewClient) -> None:
         values.require_text(new.id, "id", of="client")
     if new.secret is not None:
         values.require_text(new.secret.reveal(), "secret", of="client")
-    values.require_size(new.label, "name", LABEL_CHARACTERS, of="client")
+    values.require_size(new.label, "name", values.LABEL_CHARACTERS, of="client")
     values.require_metadata(new.metadata)
 
 

@@ -20,7 +20,7 @@ from core.model import (
     Secret,
 )
 from core.operate import values
-from core.operate.clients import LABEL_CHARACTERS, NAME_HEALED, Clients
+from core.operate.clients import NAME_HEALED, Clients
 from core.operate.configuring import (
     ChangeConfig,
     CountedPage,
@@ -233,7 +233,7 @@ def require_config(command: CreateConfig) -> None:
     """Check what an operator says about a new configuration. Raises `Refusal` MALFORMED."""
     values.require_text(command.external_id, "external_id", of="config")
     _require_key(command.external_key)
-    values.require_size(command.label, "label", LABEL_CHARACTERS, of="config")
+    values.require_size(command.label, "label", values.LABEL_CHARACTERS, of="config")
     _require_parts(command.name, command.content, command.certificates, command.channels)
 
 

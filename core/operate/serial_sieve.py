@@ -8,7 +8,6 @@ from core.model import Device, Profile
 from core.operate import groups, values
 from core.operate.issuing import Fate, IssuedLine, SerialRow, UnreadRow
 
-_LABEL_CHARACTERS = 1_024
 _SHOWN_CHARACTERS = 255  # of a bad row's serial, which may be anything
 
 
@@ -56,7 +55,7 @@ class SerialSieve:
         else:
             groups.require_serial(serial)
             names = groups.serial_names(self._profile.provision_key, serial) or (values.require_device_name(serial),)
-        values.require_size(row.label, "label", _LABEL_CHARACTERS, of="device")
+        values.require_size(row.label, "label", values.LABEL_CHARACTERS, of="device")
         values.require_metadata(row.metadata)
         line = self._lines_of.get(serial)
         if line is not None:

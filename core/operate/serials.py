@@ -22,7 +22,6 @@ CHUNK = 500
 
 DRAWN_CHARACTERS = 16  # 82 bits
 STEM_CHARACTERS = 64
-LABEL_CHARACTERS = 1_024
 BATCH_CHARACTERS = 255
 
 GIVEN_HEALED = HEALED | {Guard.DEVICE_NAME}
@@ -134,7 +133,7 @@ def _require(command: CreateSerials) -> None:
             raise values.malformed("serial: a serial is one device's, count says more", "serial.shared")
         require_serial(command.serial)
     values.require_size(command.batch, "batch", BATCH_CHARACTERS, of="serial")
-    values.require_size(command.label, "label", LABEL_CHARACTERS, of="serial")
+    values.require_size(command.label, "label", values.LABEL_CHARACTERS, of="serial")
     values.require_metadata(command.metadata)
 
 

@@ -11,7 +11,6 @@ from core.crypto.tokens import new_id
 from core.errors import Guard, Refusal
 from core.model import Device, DeviceId, DeviceState, DirectoryEntry, EventKind, ProfileId, Role
 from core.operate import values
-from core.operate.clients import LABEL_CHARACTERS
 from core.operate.configuring import CountedPage
 from core.operate.directing import (
     DeviceView,
@@ -203,4 +202,4 @@ def _missing(field: DirectoryEntry) -> Refusal:
 
 
 def _require_label(label: str) -> None:
-    values.require_size(label, "name", LABEL_CHARACTERS, of="device")
+    values.require_size(label, "name", values.LABEL_CHARACTERS, of="device")

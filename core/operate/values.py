@@ -27,6 +27,7 @@ from core.operate.messages import (
 from core.ports import Entropy
 
 TEXT_CHARACTERS = 255
+LABEL_CHARACTERS = 1_024  # of what people call a device, which may hold anything
 SECRET_CHARACTERS_AT_LEAST = 8
 CLAIM_CHARACTERS = 20
 CERTIFICATE_CHARACTERS = 16_384

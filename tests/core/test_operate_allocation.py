@@ -20,7 +20,7 @@ from core.operate.allocation import AT_ONCE
 from core.operate.configuring import CreateTenant
 from core.operate.directing import CreateEntry
 from core.operate.messages import Command, RevokeCredentials
-from core.operate.serials import LABEL_CHARACTERS
+from core.operate.values import LABEL_CHARACTERS
 from core.ports import Changes, Delete
 from core.registration import Withheld
 from tests.operating import Desk

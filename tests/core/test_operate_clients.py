@@ -9,7 +9,7 @@ from core.errors import Conflict, Guard, Reason, Refusal
 from core.messages import ClientSecret, Report
 from core.model import DEFAULT_TENANT, DeviceState, EventKind, Secret
 from core.operate.channels import NAME_CHARACTERS
-from core.operate.clients import AT_ONCE, LABEL_CHARACTERS, PROFILE
+from core.operate.clients import AT_ONCE, PROFILE
 from core.operate.configuring import (
     ChangeChannel,
     ChangeClient,
@@ -37,6 +37,7 @@ from core.operate.messages import (
     ShowDevice,
 )
 from core.operate.results import Done
+from core.operate.values import LABEL_CHARACTERS
 from core.ports import Changes
 from core.queries import DeviceQuery
 from core.report import TakeReport

@@ -11,7 +11,8 @@ from core.model import DEFAULT_TENANT, Device, DeviceState, EventKind, Role, Ten
 from core.operate.allocating import CreateSerials, SerialBatch
 from core.operate.configuring import CreateTenant
 from core.operate.groups import SERIAL_CHARACTERS
-from core.operate.serials import BATCH_CHARACTERS, CHUNK, COUNT, LABEL_CHARACTERS
+from core.operate.serials import BATCH_CHARACTERS, CHUNK, COUNT
+from core.operate.values import LABEL_CHARACTERS
 from core.ports import Changes, Delete
 from core.queries import DeviceSearch
 from tests.operating import ContendedRepository, Desk

@@ -1,5 +1,6 @@
 """From the core's offers, associations and firmware to what operators get: one function each."""
 
+from adapters.dialects.moments import rfc3339
 from adapters.dialects.operator import associating_objects as objects
 from adapters.dialects.operator import writing
 from adapters.dialects.operator.objects import Device, Firmware
@@ -10,7 +11,7 @@ from core.operate.updating import FirmwareOverview, FirmwareSet
 def offer(result: Offered) -> objects.Offer:
     """Show a code."""
     device = result.device
-    return objects.Offer(device=device.id, name=device.name, code=result.code, expires_at=writing.time(result.expires_at))
+    return objects.Offer(device=device.id, name=device.name, code=result.code, expires_at=rfc3339(result.expires_at))
 
 
 def associated(result: Associated) -> Device:

@@ -1,7 +1,8 @@
 """From the core's tenants, channels and configurations to what operators get: one function each."""
 
+from adapters.dialects.moments import rfc3339
 from adapters.dialects.operator import configuring_objects as objects
-from adapters.dialects.operator.writing import firmware, time
+from adapters.dialects.operator.writing import firmware
 from core.model import Channel, Tenant
 from core.operate.configuring import CountedPage, ShownConfig
 from core.operate.results import Page
@@ -14,7 +15,7 @@ def tenant(result: Tenant) -> objects.Tenant:
         name=result.name,
         devices=result.devices,
         device_limit=result.device_limit,
-        created_at=time(result.created_at),
+        created_at=rfc3339(result.created_at),
         version=result.version,
     )
 
@@ -30,8 +31,8 @@ def channel(result: Channel) -> objects.Channel:
         id=result.id,
         name=result.name,
         metadata=result.metadata,
-        created_at=time(result.created_at),
-        updated_at=time(result.updated_at),
+        created_at=rfc3339(result.created_at),
+        updated_at=rfc3339(result.updated_at),
         version=result.version,
     )
 
@@ -62,8 +63,8 @@ def config(result: ShownConfig) -> objects.Config:
         channels=tuple(objects.ConfigChannel(id=each.id, name=each.name, metadata=each.metadata) for each in result.channels),
         active=result.config.active,
         firmware=firmware(result.config.firmware),
-        created_at=time(result.config.created_at),
-        updated_at=time(result.config.updated_at),
+        created_at=rfc3339(result.config.created_at),
+        updated_at=rfc3339(result.config.updated_at),
         version=result.config.version,
     )
 

@@ -2,32 +2,25 @@
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from adapters.dialects.moments import rfc3339
 from adapters.dialects.operator import objects
 from core.messages import Certificate, CredentialValue
 from core.model import CredentialKind, Device, Event, Firmware, OperatorToken, Profile, Secret, SignedPolicy
 from core.operate import results
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REACHED = ("provisioned_at", "connected_at", "associated_at", "discarded_at")
 _PROPERTIES = ("serial", "label", "owner", "firmware", "runs")
 _COLUMNS = ("name", "id", "profile", "state", "enabled", "created_at", *_PROPERTIES, *_REACHED)
 
 
-def time(milliseconds: int) -> str:
-    """Write a time as RFC 3339 in UTC, with milliseconds."""
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def moment(milliseconds: int | None) -> str | None:
     """Write a time that may not have come."""
-    return None if milliseconds is None else time(milliseconds)
+    return None if milliseconds is None else rfc3339(milliseconds)
 
 
 def json(answer: Any) -> bytes:
@@ -43,7 +36,7 @@ def csv_of(page: results.Page[Device]) -> bytes:
     for each in page.items:
         enabled = "true" if each.enabled else "false"
         firmware = each.firmware.version if each.firmware else ""
-        made = (each.name, each.id, each.profile, each.state.value, enabled, time(each.created_at))
+        made = (each.name, each.id, each.profile, each.state.value, enabled, rfc3339(each.created_at))
         reached = (moment(getattr(each, column)) for column in _REACHED)
         lines.writerow((*made, each.serial, each.label, each.owner, firmware, each.runs, *reached))
     return text.getvalue().encode()
@@ -67,8 +60,8 @@ def profile(result: Profile) -> objects.Profile:
         credential_kind=None if result.credential_kind is None else result.credential_kind.value,
         metadata=result.metadata,
         firmware=firmware(result.firmware),
-        created_at=time(result.created_at),
-        updated_at=time(result.updated_at),
+        created_at=rfc3339(result.created_at),
+        updated_at=rfc3339(result.updated_at),
         version=result.version,
     )
 
@@ -113,8 +106,8 @@ def device(result: Device) -> objects.Device:
         connected_at=moment(result.connected_at),
         associated_at=moment(result.associated_at),
         discarded_at=moment(result.discarded_at),
-        created_at=time(result.created_at),
-        updated_at=time(result.updated_at),
+        created_at=rfc3339(result.created_at),
+        updated_at=rfc3339(result.updated_at),
         version=result.version,
     )
 
@@ -142,7 +135,7 @@ def credential(result: results.ShownCredential) -> objects.Credential:
     shown = partial(
         SHOWN[result.credential.kind],
         id=result.credential.id,
-        created_at=time(result.credential.created_at),
+        created_at=rfc3339(result.credential.created_at),
         expires_at=moment(result.credential.expires_at),
         expired=result.expired,
     )
@@ -168,7 +161,7 @@ def imported(result: results.Imported) -> objects.Imported:
 
 def token(result: OperatorToken) -> objects.Token:
     """Show a bearer token without its text."""
-    return objects.Token(id=result.id, name=result.name, role=result.role.value, created_at=time(result.created_at))
+    return objects.Token(id=result.id, name=result.name, role=result.role.value, created_at=rfc3339(result.created_at))
 
 
 def secret_token(result: results.SecretToken) -> objects.TokenWithText:
@@ -190,7 +183,7 @@ def event(result: Event) -> objects.Event:
     """Show an event."""
     return objects.Event(
         id=result.id,
-        at=time(result.at),
+        at=rfc3339(result.at),
         kind=result.kind.value,
         correlation=result.correlation,
         protocol=result.protocol,

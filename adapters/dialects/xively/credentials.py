@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from adapters.dialects.moments import rfc3339
 from adapters.dialects.xively.endpoint import ACCOUNT, Asked, Endpoint, Shown
 from adapters.dialects.xively.faults import Fault, unfit
-from adapters.dialects.xively.objects import Document, author_of, derived_id, moment
+from adapters.dialects.xively.objects import Document, author_of, derived_id
 from adapters.dialects.xively.reading import optional_text, text
 from adapters.dialects.xively.versions import opaque
 from core.errors import Reason
@@ -70,9 +71,9 @@ def _credential(tenant: TenantId, identity: str, version: int, at: int, entity: 
     author = author_of(tenant)
     return {
         "id": identity,
-        "created": moment(at),
+        "created": rfc3339(at),
         "createdById": author,
-        "lastModified": moment(at),
+        "lastModified": rfc3339(at),
         "lastModifiedById": author,
         "ownedById": author,
         "version": opaque(version),

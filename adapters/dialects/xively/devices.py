@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
+from adapters.dialects.moments import rfc3339
 from adapters.dialects.xively import paging
 from adapters.dialects.xively.endpoint import Asked, Endpoint, Shown
-from adapters.dialects.xively.objects import COMMON, Document, derived_id, history, moment
+from adapters.dialects.xively.objects import COMMON, Document, derived_id, history
 from adapters.dialects.xively.reading import Members, optional_text, text
 from adapters.dialects.xively.states import WORDS, states_of
 from core.model import Device, TenantId
@@ -66,7 +67,7 @@ def device(view: DeviceView) -> Document:
         **history(found, found.tenant),
         "name": found.label or None,
         **{name: found.metadata.get(name) for name in DEFAULT_FIELDS},
-        "lastConnected": None if found.connected_at is None else moment(found.connected_at),
+        "lastConnected": None if found.connected_at is None else rfc3339(found.connected_at),
         ADDRESS: found.metadata.get(ADDRESS),
         FIRMWARE: found.runs or found.metadata.get(FIRMWARE),
         **{name: found.metadata.get(name) for name in PLACE_FIELDS},

@@ -4,10 +4,10 @@ Who that was stands in the events; clients take these ids for opaque, and all th
 account it belongs to.
 """
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID, uuid5
 
+from adapters.dialects.moments import rfc3339
 from adapters.dialects.xively.versions import opaque
 from core.model import TenantId
 
@@ -18,7 +18,6 @@ COMMON: Final = frozenset(
 )
 """The members that a client may send back as it read them, and that no client sets."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OWN_IDS: Final = UUID("5f3c0f5e-3f6b-5b0e-9d37-0a6f0f6b7f11")
 
 
@@ -46,8 +45,8 @@ def history(entity: Kept, tenant: TenantId) -> Document:
     author = author_of(tenant)
     return {
         "version": opaque(entity.version),
-        "created": moment(entity.created_at),
-        "lastModified": moment(entity.updated_at),
+        "created": rfc3339(entity.created_at),
+        "lastModified": rfc3339(entity.updated_at),
         "createdById": author,
         "lastModifiedById": author,
     }
@@ -56,12 +55,6 @@ def history(entity: Kept, tenant: TenantId) -> Document:
 def author_of(tenant: TenantId) -> str:
     """Return what stands for whoever it was."""
     return f"xi/jwt/{tenant}"
-
-
-def moment(milliseconds: int) -> str:
-    """Return a time as UTC in ISO 8601, with milliseconds."""
-    at = _EPOCH + timedelta(milliseconds=milliseconds)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
 def derived_id(*names: str) -> str:
