@@ -6,8 +6,8 @@ import msgspec
 
 from adapters.exchange import Carrier, Dialect, Guest, Inbound
 from adapters.router import AmbiguousRoutesError, Match, Miss, Router
-from adapters.topics import covers
 from core.messages import Identity
+from core.topics import covers
 
 
 class Face:

@@ -44,9 +44,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "storage": ("core", "msgspec", "aiosqlite", "asyncpg"),
     "adapters.exchange": ("core", "msgspec"),
     "adapters.router": SHARED,
-    "adapters.topics": (),
     "adapters.owned": (),
-    "adapters.facing": (*SHARED, "adapters.router", "adapters.topics"),
+    "adapters.facing": (*SHARED, "adapters.router"),
     "adapters.watching": SHARED,
     "adapters.attending": (*SHARED, "adapters.watching", "structlog"),
     "adapters.answering": (
@@ -65,7 +64,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "adapters.dialects.thingsboard_protobuf": (*SHARED, "google.protobuf"),
     "adapters.http": (*SHARED, "aiohttp"),
     "adapters.coap": (*SHARED, "aiocoap"),
-    "adapters.mqtt": (*SHARED, "adapters.topics"),
+    "adapters.mqtt": SHARED,
 }
 # The composition: what binds everything to everything. Only the first two open the registry.
 COMPOSITION = (

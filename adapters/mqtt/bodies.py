@@ -27,7 +27,7 @@ from adapters.mqtt.packets import (
     Will,
 )
 from adapters.mqtt.properties import NO_PROPERTIES, Carries, read_properties
-from adapters.mqtt.topics import valid_filter, valid_name
+from core.topics import valid_filter, valid_name
 
 DUPLICATE = 0x08
 """The flag of a packet that is sent again."""

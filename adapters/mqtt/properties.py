@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.mqtt.fields import malformed, read_binary, read_pair, read_text, read_u8, read_u16, read_u32, read_varint
 from adapters.mqtt.packets import Properties, ProtocolError, ReasonCode
-from adapters.mqtt.topics import valid_name
+from core.topics import valid_name
 
 
 class Carries(enum.IntFlag):

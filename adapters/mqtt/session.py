@@ -8,10 +8,9 @@ import msgspec
 from adapters.exchange import NOTHING, Carrier, Closing, Guest, Inbound, Outbound, Peer
 from adapters.mqtt import encode
 from adapters.mqtt.packets import Connect, ProtocolError, Publish, PubRel, ReasonCode, Subscribe, Unsubscribe
-from adapters.mqtt.topics import matches
 from adapters.mqtt.translate import STATUS
-from adapters.topics import covers
 from core.messages import Identity
+from core.topics import covers, matches
 
 _LAST_PACKET_ID = 65_535
 _ASKED, _ANSWERED = "/request", "/response"

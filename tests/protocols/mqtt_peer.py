@@ -10,10 +10,10 @@ from typing import Any, Self
 from adapters.exchange import Carrier, Closing, Guest, Inbound, Outbound, Outcome, Peer, Success
 from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.server import MqttServer
-from adapters.topics import covers
 from core.errors import Reason, Refusal
 from core.messages import Identity, MqttLogin
 from core.model import CredentialId, DeviceId, TenantId
+from core.topics import covers
 
 HOST = "127.0.0.1"
 GUEST_LOGIN = "newcomer"

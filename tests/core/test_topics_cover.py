@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.topics import covers
+from core.topics import covers
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import itertools
 
 import pytest
 
-from adapters.mqtt.topics import matches, valid_filter, valid_name
-from adapters.topics import covers
+from core.topics import covers, matches, valid_filter, valid_name
 
 
 @pytest.mark.parametrize("topic", ["a", "/", "/a/b", "a//b", "$SYS/x", "ä/€/𐍈", " "])
