@@ -21,8 +21,17 @@ from core.errors import Reason, Refusal
 from core.messages import Context, Identity, Login
 from core.model import EventKind
 from core.ports import Clock, Entropy
+from core.topic_spaces import Grants, TopicSpace
 
 UseCase = Callable[[Any, Context], Awaitable[Any]]
+
+
+class Identities(msgspec.Struct, frozen=True):
+    """The use cases that connections ask: who is this, is that true still, and what may it do at a broker."""
+
+    authenticate: Callable[[Login, Context], Coroutine[Any, Any, Identity]]
+    holds: Holds
+    permit: Callable[[Identity, Iterable[TopicSpace]], Awaitable[Grants]]
 
 
 class AnsweringConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +49,7 @@ class Answering:
         self,
         dialects: Iterable[Dialect],
         use_cases: Mapping[type, UseCase],
-        authenticate: Callable[[Login, Context], Coroutine[Any, Any, Identity]],
-        holds: Holds,
+        identities: Identities,
         audit: Audit,
         clock: Clock,
         entropy: Entropy,
@@ -51,8 +59,7 @@ class Answering:
     ) -> None:
         self._face = Face(dialects)
         self._use_cases = use_cases
-        self._authenticate = authenticate
-        self._holds = holds
+        self._identities = identities
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
@@ -100,7 +107,7 @@ class Answering:
         try:
             if self._is_busy():
                 raise self._busy()
-            identity = await self._work.run(self._authenticate(login, context))
+            identity = await self._work.run(self._identities.authenticate(login, context))
             outcome = Success.OK
             return identity
         except TimeoutError as error:
@@ -134,9 +141,18 @@ class Answering:
         """Tell whether some dialect lets an identified device subscribe to this filter."""
         return self._face.may_subscribe(topic_filter, identity)
 
+    def keeps(self, inbound: Inbound) -> bool:
+        """Tell whether there is a route for a request that is not a broker's to take."""
+        found = self._face.find(inbound)
+        return isinstance(found, Match) and not found.route.forwarded
+
+    async def permit(self, identity: Identity) -> Grants:
+        """Return what somebody may publish and subscribe to at a broker, by the topic spaces of what is spoken here."""
+        return await self._identities.permit(identity, self._face.topics)
+
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
         """Call `ended` when what a connection proved is true no longer, unless what this returns was called before."""
-        return Attendance(identity, peer, self._holds, ended, self._watches).leave
+        return Attendance(identity, peer, self._identities.holds, ended, self._watches).leave
 
     def watch(self, key: str, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` whenever something behind an `Outbound.watch` changed, until what this returns is called."""

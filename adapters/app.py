@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from adapters import demo, keys, logs, own_addresses, spoken
-from adapters.answering import Answering
+from adapters.answering import Answering, Identities
 from adapters.coap.server import CoapServer
 from adapters.config import Config, SettingError
 from adapters.exchange import Exchange
@@ -146,8 +146,7 @@ class Running:
         return Answering(
             (),
             bound.use_cases,
-            bound.authenticate,
-            bound.authenticate.holds,
+            Identities(bound.authenticate, bound.authenticate.holds, bound.permit),
             self.audit,
             gateway.clock,
             gateway.entropy,

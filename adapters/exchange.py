@@ -12,6 +12,7 @@ import msgspec
 
 from core.errors import Reason, Refusal
 from core.messages import Identity
+from core.topic_spaces import Grants, TopicSpace
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -126,7 +127,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     A segment in braces captures one whole segment: `/api/v1/{token}/telemetry`. Of two routes that fit a path, the one wins
     that is literal in the leftmost segment where they differ: `/things/{id}` over `/{domain}/things`. Over MQTT, `guest`
-    names the guest a route is open to; empty, it is open to devices that proved their identity.
+    names the guest a route is open to; empty, it is open to devices that proved their identity. A `forwarded` route only
+    acknowledges and counts: where a broker stands behind this server, that gets the message instead.
     """
 
     carrier: Carrier
@@ -134,6 +136,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     operation: str
     guest: str = ""
+    forwarded: bool = False
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +185,11 @@ class Dialect(Protocol):
 
         `{tenant}` and `{device}` in them are the device's own.
         """
+        ...
+
+    @property
+    def TOPICS(self) -> tuple[TopicSpace, ...]:  # noqa: N802 - a module's constant
+        """Return the topics that devices and users of this vocabulary may use at a broker."""
         ...
 
     def decode(self, route: Route, inbound: Inbound) -> Decoded:
@@ -238,6 +246,17 @@ class Exchange(Protocol):
 
     def understands(self, inbound: Inbound) -> bool:
         """Tell whether there is a route for a request, so that it is not refused for its path and method alone."""
+        ...
+
+    def keeps(self, inbound: Inbound) -> bool:
+        """Tell whether a request is answered here also where a broker stands behind this server."""
+        ...
+
+    async def permit(self, identity: Identity) -> Grants:
+        """Return what somebody who proved its identity may publish and subscribe to at a broker.
+
+        Raises `Refusal` UNAVAILABLE. It may be different once `watch` of its parts, one a line, tells of a change.
+        """
         ...
 
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:

@@ -22,6 +22,7 @@ class Face:
         self._alone = Miss(dialects[0]) if len(dialects) == 1 else Miss()
         self._owners = _by_first_segment(dialects)
         self._guests = _by_login(guest for dialect in dialects for guest in dialect.GUESTS)
+        self.topics = tuple(dict.fromkeys(space for dialect in dialects for space in dialect.TOPICS))
         self._subscriptions = tuple(dict.fromkeys(pattern for dialect in dialects for pattern in dialect.SUBSCRIPTIONS))
 
     def find(self, inbound: Inbound) -> Match | Miss:

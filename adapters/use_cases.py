@@ -40,6 +40,7 @@ from core.open_session import OpenSessions
 from core.operate import Operate
 from core.operate.directing import LogIn
 from core.operate.messages import Operation, Operations
+from core.permit import Permit
 from core.ports import Repository
 from core.provision import Provision
 from core.report import TakeReport
@@ -63,6 +64,7 @@ class Bound(msgspec.Struct, frozen=True):
 
     use_cases: Mapping[type, UseCase]
     authenticate: Authenticate
+    permit: Permit
 
 
 class _Presence(msgspec.Struct, frozen=True):
@@ -100,6 +102,7 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
             operator.DescribeApi: operator.describe,
         },
         authenticate,
+        Permit(ports.repository, ports.issuer),
     )
 
 

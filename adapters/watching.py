@@ -4,10 +4,15 @@ from collections.abc import Callable
 from functools import partial
 
 from core.model import BootstrapConfig, Channel, Credential, Device, DeviceId, DirectoryEntry, Profile
-from core.ports import Changes, Entity, Repository
+from core.permit import ANY_DEVICE, owner_part
+from core.ports import Changes, Entity, Notifier, Repository
 from core.queries import Query, S
 
 Changed = Callable[[], None]
+Told = Callable[[frozenset[str]], None]
+EVENTS = "events"
+"""The name that stands for events that were committed, whatever they tell."""
+
 _SESSION = "session "
 _ANY_CHANNEL = "any channel"
 _NAMES = 64  # beyond them a watcher is told of every channel: its names would cost more than its questions
@@ -23,6 +28,7 @@ class Watches:
 
     def __init__(self) -> None:
         self._watchers: dict[str, dict[int, Changed]] = {}
+        self._followers: dict[int, Told] = {}
         self._last = 0
         self._count = 0
 
@@ -37,17 +43,26 @@ class Watches:
             self._watchers.setdefault(name, {})[self._last] = changed
         return partial(self._end, key, self._last)
 
+    def follow(self, told: Told) -> Callable[[], None]:
+        """Call `told` with the names of everything that changes, until what this returns is called."""
+        self._last += 1
+        self._followers[self._last] = told
+        number = self._last
+        return lambda: self._ended(number)
+
+    def _ended(self, number: int) -> None:
+        self._followers.pop(number, None)
+
     def is_watched(self, name: str) -> bool:
         """Tell whether somebody watches behind this name."""
         return name in self._watchers
 
-    def tell(self, changes: Changes) -> None:
-        """Tell those whom committed changes may concern, each once. A new channel is in no configuration yet."""
+    def tell(self, names: frozenset[str]) -> None:
+        """Tell those whom a change behind these names may concern, each once."""
+        for follower in tuple(self._followers.values()):
+            follower(names)
         if not self._watchers:
             return
-        names: set[str] = set()
-        for entity in (*changes.insert, *changes.replace, *(deletion.entity for deletion in changes.delete)):
-            names.update(_names(entity))
         told: dict[int, Changed] = {}
         for name in names & self._watchers.keys():
             told |= self._watchers[name]
@@ -55,7 +70,7 @@ class Watches:
             if self._is_watching(number, names):
                 changed()
 
-    def _is_watching(self, number: int, names: set[str]) -> bool:
+    def _is_watching(self, number: int, names: frozenset[str]) -> bool:
         """Tell whether a watcher is there still: another one, told before, may have ended its watch."""
         return any(number in self._watchers.get(name, ()) for name in names)
 
@@ -74,10 +89,20 @@ def _split(key: str) -> tuple[str, ...]:
     return names if len(names) <= _NAMES else (names[0], _ANY_CHANNEL)
 
 
+def names_of(changes: Changes) -> frozenset[str]:
+    """Return the names of what committed changes may concern. A new channel is in no configuration yet."""
+    names = {EVENTS} if changes.events else set()
+    for entity in (*changes.insert, *changes.replace, *(deletion.entity for deletion in changes.delete)):
+        names.update(_names(entity))
+    return frozenset(names)
+
+
 def _names(entity: Entity) -> tuple[str, ...]:
     match entity:
-        case BootstrapConfig() | Device():
+        case BootstrapConfig():
             return entity.id, session_key(entity.id)
+        case Device():
+            return entity.id, session_key(entity.id), owner_part(entity.owner), ANY_DEVICE
         case Credential():
             return entity.device, session_key(entity.device)
         case Channel():
@@ -85,17 +110,23 @@ def _names(entity: Entity) -> tuple[str, ...]:
         case Profile():
             return (entity.id,)  # its devices are told of what it says of them all
         case DirectoryEntry():
-            return (session_key(DeviceId(entity.id)),)  # users have sessions as devices have them
+            return entity.id, session_key(DeviceId(entity.id))  # users have sessions as devices have them
         case _:
             return ()
 
 
 class WatchedRepository:
-    """A repository that tells watchers what was committed through it. Satisfies `core.ports.Repository`."""
+    """A repository that tells watchers what was committed through it, here and in other replicas.
 
-    def __init__(self, repository: Repository, watches: Watches) -> None:
+    Satisfies `core.ports.Repository`.
+    """
+
+    def __init__(self, repository: Repository, watches: Watches, notifier: Notifier | None = None) -> None:
         self._repository = repository
         self._watches = watches
+        self._notifier = notifier
+        if notifier is not None:
+            notifier.listen(watches.tell)
 
     async def read(self, query: Query[S]) -> S:
         """Answer a query from committed state."""
@@ -104,7 +135,10 @@ class WatchedRepository:
     async def commit(self, changes: Changes) -> None:
         """Write all of the changes or none, then tell the watchers."""
         await self._repository.commit(changes)
-        self._watches.tell(changes)
+        names = names_of(changes)
+        self._watches.tell(names)
+        if self._notifier is not None:
+            self._notifier.tell(names)
 
     async def prune_events(self, keep: int) -> int:
         """Forget the oldest events beyond the newest `keep`; returns how many went."""

@@ -3,6 +3,7 @@
 A set of changes is a value, so a store may gather those of many requests into one transaction.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -105,6 +106,21 @@ class KeyMaker(Protocol):
 
         Raises `Refusal` UNAVAILABLE when too many derivations wait already.
         """
+        ...
+
+
+class Notifier(Protocol):
+    """Carries what changed between replicas of this gateway, as names: whoever cares about one of them asks the registry again.
+
+    Names may arrive late, twice, or for nothing; those that are lost must be made up for by whoever carries them.
+    """
+
+    def tell(self, names: frozenset[str]) -> None:
+        """Let the other replicas know, without waiting; this one knows already."""
+        ...
+
+    def listen(self, told: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Call `told`, from the loop, with what the others let know; returns what ends that."""
         ...
 
 

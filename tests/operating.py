@@ -79,7 +79,7 @@ class Desk:
         self.failures = Buckets(Rate(0, 0))
         self.shared_key: bytes | None = bytes(range(16))
         self.authenticate = Authenticate(self.repository, self.issuer, self.audit, self.failures)
-        self.permit = Permit(self.repository)
+        self.permit = Permit(self.repository, self.issuer)
 
     async def bootstrap(self, request: BootstrapRequest) -> Bootstrapped:
         """Fetch a configuration as a device."""

@@ -43,6 +43,7 @@ from core.messages import (
 )
 from core.model import Device, Secret
 from core.operate.associating import Associated
+from core.topic_spaces import Action, TopicSpace
 
 NAME = "thingsboard"
 GUIDE_REPLY = "thingsboard-guide-reply"
@@ -53,9 +54,10 @@ _REQUEST, _RESPONSE = "/provision/request", "/provision/response"
 _ATTRIBUTES_RESPONSE = "v1/devices/me/attributes/response/"
 
 
-def _over(carrier: Carrier, *rows: tuple[str, str, str], guest: str = "") -> tuple[Route, ...]:
+def _over(carrier: Carrier, *rows: tuple[str, str, str], guest: str = "", forwarded: bool = False) -> tuple[Route, ...]:
     return tuple(
-        Route(carrier=carrier, method=method, path=path, operation=operation, guest=guest) for method, path, operation in rows
+        Route(carrier=carrier, method=method, path=path, operation=operation, guest=guest, forwarded=forwarded)
+        for method, path, operation in rows
     )
 
 
@@ -75,6 +77,10 @@ ROUTES = (
         ("PUBLISH", "v1/devices/me/telemetry", "telemetry"),
         ("PUBLISH", "v1/devices/me/attributes", "attributes"),
         ("PUBLISH", "v1/devices/me/attributes/request/{id}", "read_attributes"),
+        forwarded=True,
+    ),
+    *_over(
+        Carrier.MQTT,
         ("PUBLISH", "v1/devices/me/claim", claims.ANNOUNCE),
         ("PUBLISH", "v1/gateway/claim", claims.ANNOUNCE_BEHIND),
     ),
@@ -86,6 +92,13 @@ SUBSCRIPTIONS = (
     "v1/devices/me/attributes/response/+",
     "v1/devices/me/rpc/request/+",
     "v1/devices/me/rpc/response/+",
+)
+# The vendor's topics are the same for all devices. At a broker each device has its own, apart for what it says and what it is
+# told, so that nobody hears itself.
+TOPICS = tuple(
+    TopicSpace(prefix=prefix, actions=frozenset({action}), upstream=f"v1/devices/{{device}}/{way}{below}", marked=marked)
+    for prefix, below, marked in (("v1/devices/me", "", ""), ("v2", "/v2", ""), ("v1/gateway", "/gateway", "gateway"))
+    for action, way in ((Action.PUBLISH, "up"), (Action.SUBSCRIBE, "down"))
 )
 
 _JSON, _PROTOBUF = "json", "protobuf"

@@ -233,7 +233,7 @@ async def test_a_device_may_use_all_channels_or_none_and_the_answer_changes_at_o
     async def usable() -> list[str]:
         listed = [channel.id for channel in await desk(ListPermitted(identity))]
         for channel in (one, two, three):
-            assert await desk.permit(DEFAULT_TENANT, identity, ChannelId(channel)) == (channel in listed)
+            assert await desk.permit.channel(DEFAULT_TENANT, identity, ChannelId(channel)) == (channel in listed)
         return listed
 
     assert await usable() == []
@@ -250,7 +250,7 @@ async def test_a_device_may_use_all_channels_or_none_and_the_answer_changes_at_o
     assert [channel.id for channel in await desk(ListPermitted(identity))] == []
     await desk(DeleteConfig(id=identity))
     assert [channel.id for channel in await desk(ListPermitted(identity))] == []
-    assert not await desk.permit(DEFAULT_TENANT, identity, ChannelId(one))
+    assert not await desk.permit.channel(DEFAULT_TENANT, identity, ChannelId(one))
     assert (await desk.refused(ListPermitted("nobody"))).check == "device.unknown"
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 
-from adapters.answering import Answering, AnsweringConfig
+from adapters.answering import Answering, AnsweringConfig, Identities
 from adapters.dialects import thingsboard
 from adapters.exchange import Carrier, Closing, Inbound, Outbound, Peer, Success
 from adapters.watching import Watches
 from core.errors import Reason
 from core.messages import CredentialValue, Identity, ProvisionRequest, Report
 from core.model import Event, Reprovision, Strategy
+from core.permit import Permit
 from core.report import TakeReport
 from tests.core.registry import KEY, SECRET, SOURCE, Registry
 from tests.exchange.stand_in import RememberingMeter
@@ -80,11 +81,11 @@ class Server:
 
     def __init__(self, registry: Registry | None = None, config: AnsweringConfig | None = None) -> None:
         self.registry = registry or Registry()
+        permit = Permit(self.registry.repository, self.registry.issuer)
         self.answering = Answering(
             [thingsboard],
             {ProvisionRequest: self.registry.provision, Report: TakeReport(self.registry.authenticate)},
-            self.registry.authenticate,
-            self.registry.authenticate.holds,
+            Identities(self.registry.authenticate, self.registry.authenticate.holds, permit),
             self.registry.audit,
             self.registry.clock,
             self.registry.entropy,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from adapters.answering import Answering, AnsweringConfig
+from adapters.answering import Answering, AnsweringConfig, Identities
 from adapters.dialects import xively
 from adapters.exchange import Dialect
 from adapters.http.config import HttpConfig
@@ -154,8 +154,7 @@ async def serving(*dialects: Dialect, failures: Rate | None = None) -> AsyncIter
             ProvisionRequest: provision,
             Report: TakeReport(desk.authenticate),
         },
-        desk.authenticate,
-        desk.authenticate.holds,
+        Identities(desk.authenticate, desk.authenticate.holds, desk.permit),
         desk.audit,
         desk.clock,
         SeededEntropy(7),

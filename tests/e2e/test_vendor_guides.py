@@ -131,7 +131,7 @@ class Terminal:
 
     async def may_use(self, client: str, channel: str) -> bool:
         """Ask the core."""
-        return await self.permit(DEFAULT_TENANT, DeviceId(client), ChannelId(channel))
+        return await self.permit.channel(DEFAULT_TENANT, DeviceId(client), ChannelId(channel))
 
 
 @asynccontextmanager
@@ -139,7 +139,7 @@ async def terminal(guide: Guide, folder: Path) -> AsyncIterator[Terminal]:
     settings = {"BOOTSTRAP_ENCRYPT_KEY": guide.key, "BOOTSTRAP_KEY_FORMAT": guide.key_format}
     async with opened(folder, HTTP=f"127.0.0.1:0={guide.flavour}", COAP="", MQTT="", **settings) as running:
         address = running.listening.http[0]
-        yield Terminal(guide, f"http://{address.host}:{address.port}", Permit(running.repository))
+        yield Terminal(guide, f"http://{address.host}:{address.port}", Permit(running.repository, running.issuer))
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.flavour)

@@ -1,14 +1,15 @@
 """An exchange over a stand-in dialect, and use cases that do what a test says."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from adapters.answering import Answering, AnsweringConfig
+from adapters.answering import Answering, AnsweringConfig, Identities
 from adapters.exchange import Carrier, Guest, Inbound, Outbound, Peer
 from adapters.watching import Watches
 from core.messages import Context, Identity, Login, Standing, TokenLogin
 from core.model import CredentialId, DeviceId, Secret, TenantId
+from core.topic_spaces import NOTHING, Grants, TopicSpace
 from tests.core.registry import Registry
 from tests.exchange.stand_in import SOURCE, Ask, RememberingMeter, StandIn, inbound, route
 
@@ -41,12 +42,12 @@ class Bench:
         self.use_case: Callable[[Ask], Awaitable[Any]] = self.echo
         self.holds: bool | Exception = True
         self.until: int | None = None
+        self.grants = NOTHING
         self.check: Callable[[Login], Awaitable[Identity]] = self.welcome
         self.answering = Answering(
             [self.dialect, StandIn(name="beside it")],
             {Ask: self._ask},
-            self._authenticate,
-            self._still,
+            Identities(self._authenticate, self._still, self._permit),
             self.registry.audit,
             self.registry.clock,
             self.registry.entropy,
@@ -79,6 +80,9 @@ class Bench:
         if isinstance(self.holds, Exception):
             raise self.holds
         return Standing(self.holds, self.until)
+
+    async def _permit(self, identity: Identity, spaces: Iterable[TopicSpace]) -> Grants:
+        return self.grants
 
     async def _ask(self, ask: Ask, context: Context) -> Any:
         self.contexts.append(context)

@@ -6,6 +6,7 @@ import msgspec
 
 from adapters.exchange import NOTHING, Carrier, Closing, Decoded, Guest, Inbound, Outbound, Outcome, Peer, Route, Success
 from core.errors import Reason, Refusal
+from core.topic_spaces import TopicSpace
 
 SOURCE = "192.0.2.7"
 
@@ -41,6 +42,7 @@ class StandIn:
         self.ROUTES = routes
         self.GUESTS = guests
         self.SUBSCRIPTIONS = subscriptions
+        self.TOPICS: tuple[TopicSpace, ...] = ()
         self.seen: list[Inbound] = []
 
     def decode(self, route: Route, inbound: Inbound) -> Decoded:

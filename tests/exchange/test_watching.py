@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from adapters.watching import WatchedRepository, Watches, session_key
+from adapters.watching import WatchedRepository, Watches, names_of, session_key
 from core.lifecycle import renew
 from core.messages import ClientCertificates
 from core.model import DEFAULT_TENANT, Secret
@@ -34,7 +34,7 @@ class Watched(Desk):
 
         async def tell(changes: Changes) -> None:
             await commit(changes)
-            self.watches.tell(changes)
+            self.watches.tell(names_of(changes))
 
         inner.commit = tell  # type: ignore[method-assign] # what WatchedRepository does, around a repository that counts
 

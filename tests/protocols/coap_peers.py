@@ -17,6 +17,7 @@ from adapters.coap.server import CoapServer
 from adapters.exchange import Carrier, Guest, Inbound, Outbound, Outcome, Peer, Success
 from core.errors import Reason, Refusal
 from core.messages import Identity
+from core.topic_spaces import NOTHING, Grants
 
 COAP_CLIENT = shutil.which("coap-client-notls")
 needs_coap_client = pytest.mark.skipif(COAP_CLIENT is None, reason="libcoap's client is not installed")
@@ -92,6 +93,12 @@ class PathExchange:
 
     def guest(self, username: str, client_id: str) -> Guest | None:
         return None
+
+    def keeps(self, inbound: Inbound) -> bool:
+        return True
+
+    async def permit(self, identity: Identity) -> Grants:
+        return NOTHING
 
     def understands(self, inbound: Inbound) -> bool:
         return inbound.method != "SUBSCRIBE"

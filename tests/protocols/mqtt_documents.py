@@ -8,6 +8,7 @@ from collections.abc import Callable
 from adapters.exchange import Guest, Inbound, Outbound, Peer, Success
 from core.errors import Reason
 from core.messages import Identity
+from core.topic_spaces import NOTHING, Grants
 from tests.protocols.mqtt_peer import Rules
 
 VISITOR = "visitor"
@@ -103,6 +104,12 @@ class Documents(Rules):
 
     def guest(self, username: str, client_id: str) -> Guest | None:
         return self.guest_rule if username == VISITOR else None
+
+    def keeps(self, inbound: Inbound) -> bool:
+        return True
+
+    async def permit(self, identity: Identity) -> Grants:
+        return NOTHING
 
     def understands(self, inbound: Inbound) -> bool:
         """Subscribing to `docs/<name>/state` asks for the document of that name."""

@@ -13,6 +13,7 @@ from adapters.mqtt.server import MqttServer
 from core.errors import Reason, Refusal
 from core.messages import Identity, MqttLogin
 from core.model import CredentialId, DeviceId, TenantId
+from core.topic_spaces import NOTHING, Grants
 from core.topics import covers
 
 HOST = "127.0.0.1"
@@ -79,6 +80,12 @@ class Rules:
 
     def guest(self, username: str, client_id: str) -> Guest | None:
         return self.guest_rule if GUEST_LOGIN in (username, client_id) else None
+
+    def keeps(self, inbound: Inbound) -> bool:
+        return True
+
+    async def permit(self, identity: Identity) -> Grants:
+        return NOTHING
 
     def understands(self, inbound: Inbound) -> bool:
         return inbound.method != "SUBSCRIBE"

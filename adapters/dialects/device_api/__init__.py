@@ -21,6 +21,7 @@ from adapters.dialects.device_api.requests import FIRMWARE, REPORT, VERSION, rea
 from adapters.exchange import Carrier, Decoded, Guest, Inbound, Outbound, Route
 from core.errors import Refusal
 from core.messages import FirmwareAnswer, FirmwareReported
+from core.topic_spaces import TopicSpace
 
 NAME = "firstlight"
 _TOPIC = "v1/devices/me/firmware"
@@ -38,6 +39,7 @@ ROUTES = (
 )
 GUESTS: tuple[Guest, ...] = ()
 SUBSCRIPTIONS = (f"{_TOPIC}/response", f"{_VERSION}/response")
+TOPICS: tuple[TopicSpace, ...] = ()
 
 
 def decode(route: Route, inbound: Inbound) -> Decoded:

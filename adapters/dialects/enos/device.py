@@ -23,6 +23,7 @@ from core.messages import (
     SignedSerial,
     TripleLogin,
 )
+from core.topic_spaces import Action, TopicSpace
 
 GUEST: Final = "bootstrap"
 BOOTSTRAP: Final = "bootstrap"
@@ -32,6 +33,13 @@ OPERATIONS: Final = frozenset({BOOTSTRAP, GET_CONN, OPEN_SESSION})
 
 SERVICES: Final = ("dev", "preview", "latest", "stable")
 """The names that the service has beside its versions."""
+
+TOPICS: Final = (
+    TopicSpace(prefix="/sys/{product_key}/{device_key}"),
+    TopicSpace(prefix="/ext/session/{product_key}/{device_key}"),  # a gateway's, about the devices behind it
+    TopicSpace(prefix="/ext/error/{product_key}/{device_key}", actions=frozenset({Action.SUBSCRIBE})),
+)
+"""EnOS Device Connection, "Device Integration Protocol": measure points, services, events, tags, over-the-air and topology."""
 
 SERIAL_CHARACTERS: Final = 128
 _GROUP_CHARACTERS = 255

@@ -19,6 +19,7 @@ class EnosDialect:
         self.ROUTES = (*device.routes(), *application.routes())
         # Whoever has logged in with its triple has nothing to ask for here: subscribing to an answer would be asking already.
         self.SUBSCRIPTIONS: tuple[str, ...] = ()
+        self.TOPICS = device.TOPICS
         subscriptions = device.subscriptions()
         self.GUESTS = (Guest(name=device.GUEST, login=device.GUEST, subscriptions=subscriptions, linger_seconds=None),)
 

@@ -14,9 +14,13 @@ from adapters.dialects.mainflux.surrogates import mended
 from adapters.exchange import Carrier, Inbound, Outbound, Route, Success
 from core.errors import Reason, Refusal
 from core.messages import Bootstrapped, BootstrapRequest
+from core.topic_spaces import TopicSpace
 
 GUEST: Final = "bootstrap"
 CBOR: Final = "application/cbor"
+TOPICS: Final = (TopicSpace(prefix="channels/{channel}/messages"), TopicSpace(prefix="m/{tenant}/c/{channel}"))
+"""Messages of a channel: as all generations had them, and as Magistrala has them since it knows domains."""
+
 _ENCRYPTED = frozenset({op.BOOTSTRAP_SECURE, op.VERSION_SECURE})
 _VERSION = frozenset({op.VERSION, op.VERSION_SECURE})
 _ASKED, _ANSWERED = "/request", "/response"

@@ -29,6 +29,7 @@ class MainfluxDialect:
         self.NAME = name
         self.ROUTES = (*_operator_routes(flavour, endpoints), *_device_routes(flavour), *device.mqtt_routes(flavour))
         self.SUBSCRIPTIONS = device.subscriptions(flavour)
+        self.TOPICS = device.TOPICS
         self.GUESTS = (Guest(name=device.GUEST, login=device.GUEST, subscriptions=self.SUBSCRIPTIONS, linger_seconds=None),)
 
     def decode(self, route: Route, inbound: Inbound) -> Decoded:

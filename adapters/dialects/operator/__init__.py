@@ -19,12 +19,14 @@ from core.errors import Refusal
 from core.messages import Context
 from core.model import Secret, TenantId
 from core.operate.messages import Operation, Unreadable
+from core.topic_spaces import TopicSpace
 
 __all__ = [
     "GUESTS",
     "NAME",
     "ROUTES",
     "SUBSCRIPTIONS",
+    "TOPICS",
     "ApiDescription",
     "DescribeApi",
     "Operation",
@@ -37,6 +39,7 @@ __all__ = [
 NAME = "operator"
 GUESTS: tuple[Guest, ...] = ()
 SUBSCRIPTIONS: tuple[str, ...] = ()
+TOPICS: tuple[TopicSpace, ...] = ()
 
 _DECODERS = {endpoint.operation: decoder(endpoint.body) for endpoint in ENDPOINTS if endpoint.body is not None}
 _NO_BODY = (b"", b"{}")

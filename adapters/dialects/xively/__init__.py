@@ -61,11 +61,12 @@ from core.operate.access import BEARER_LIMIT
 from core.operate.directing import LoggedIn
 from core.operate.messages import Operation, Operations, Unreadable
 
-__all__ = ["GUESTS", "NAME", "ROUTES", "SUBSCRIPTIONS", "decode", "encode", "refuse"]
+__all__ = ["GUESTS", "NAME", "ROUTES", "SUBSCRIPTIONS", "TOPICS", "decode", "encode", "refuse"]
 
 NAME: Final = "xively"
 GUESTS: Final[tuple[Guest, ...]] = ()
 SUBSCRIPTIONS: Final = topics.SUBSCRIPTIONS
+TOPICS: Final = topics.TOPICS
 ROUTES: Final[tuple[Route, ...]] = (
     *(
         Route(carrier=Carrier.HTTP, method=method, path=path, operation=operation)

@@ -19,6 +19,7 @@ from adapters.exchange import Carrier, Closing, Decoded, Inbound, Outbound, Rout
 from core.errors import Reason, Refusal
 from core.messages import AskFields, FieldsAnswer, Identity, Report, Reported, SetFields
 from core.model import Device
+from core.topic_spaces import Action, Holder, TopicSpace
 
 _OWN: Final = "xi/blue/v1/{tenant}/d/{device}"
 _CONTROL: Final = "xi/ctrl/v1/{device}"
@@ -27,8 +28,15 @@ _PUBLISH, _ASK, _WRITE = "publish", "read_fields", "set_fields"
 _JSON: Final = "application/json"
 
 SUBSCRIPTIONS: Final = (f"{_OWN}/#", f"{_CONTROL}/cln")
+TOPICS: Final = (
+    TopicSpace(prefix=_OWN),
+    TopicSpace(prefix=f"{_CONTROL}/svc", actions=frozenset({Action.PUBLISH})),
+    TopicSpace(prefix=f"{_CONTROL}/cln", actions=frozenset({Action.SUBSCRIBE})),
+    TopicSpace(prefix=_OWN, holder=Holder.END_USER),
+    TopicSpace(prefix="xi/blue/v1/{tenant}/d", holder=Holder.ACCOUNT_USER),
+)
 ROUTES: Final = tuple(
-    Route(carrier=Carrier.MQTT, method=method, path=path, operation=operation)
+    Route(carrier=Carrier.MQTT, method=method, path=path, operation=operation, forwarded=operation == _PUBLISH)
     for method, path, operation in (
         ("PUBLISH", f"{_OWN}/{{channel}}", _PUBLISH),
         ("PUBLISH", f"{_OWN}/{{channel}}/{{part}}", _PUBLISH),
