@@ -13,7 +13,7 @@ from adapters.coap.config import CoapConfig
 from adapters.dialects.mainflux import FLAVOURS
 from adapters.http.config import HttpConfig
 from adapters.mqtt.config import MqttConfig
-from adapters.settings import Address
+from adapters.settings import Address, BrokerAddress
 from core.limits import Rate
 from core.model import Secret
 from core.operate.configuring import Layout
@@ -28,7 +28,18 @@ ERROR_STATUSES: Final = ("real", "always_200")
 KEY_FORMATS: Final = ("raw", "hex")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
-SECRETS: Final = ("ADMIN_TOKEN", "MASTER_KEY", "BOOTSTRAP_ENCRYPT_KEY", "PROVISION_API_KEY")
+CLIENT_IDS: Final = ("device", "joined", "client")
+BROKER_USES: Final = ("events", "requests", "dynamic-security")
+SECRETS: Final = (
+    "ADMIN_TOKEN",
+    "MASTER_KEY",
+    "BOOTSTRAP_ENCRYPT_KEY",
+    "PROVISION_API_KEY",
+    "MQTT_UPSTREAM_PASSWORD",
+    "BROKER_PASSWORD",
+    "BROKER_SECRET",
+    "RABBITMQ_PASSWORD",
+)
 ALIASES: Final = {
     name: tuple(f"{prefix}_{name}" for prefix in ("MF", "MG", "SMQ")) for name in ("BOOTSTRAP_ENCRYPT_KEY", "PROVISION_API_KEY")
 }
@@ -73,6 +84,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     enos_mqtt_url: str = ""
     enos_http_url: str = ""
     enos_error_http_status: str = ERROR_STATUSES[0]
+    mqtt_upstream: BrokerAddress | None = None
+    mqtt_upstream_password: Secret | None = None
+    mqtt_upstream_client_id: str = CLIENT_IDS[0]
+    broker: BrokerAddress | None = None
+    broker_password: Secret | None = None
+    broker_for: tuple[str, ...] = BROKER_USES[:2]
+    broker_prefix: str = "firstlight"
+    broker_devices: int = 1_000
+    broker_secret: Secret | None = None
+    rabbitmq_api: str = ""
+    rabbitmq_password: Secret | None = None
     session_seconds: int = 900
     device_limit: int | None = None
     events_keep: int = 1_000_000
@@ -207,6 +229,17 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "ENOS_MQTT_URL": ("enos_mqtt_url", settings.mqtt_url),
     "ENOS_HTTP_URL": ("enos_http_url", settings.http_url),
     "ENOS_ERROR_HTTP_STATUS": ("enos_error_http_status", settings.one_of(ERROR_STATUSES)),
+    "MQTT_UPSTREAM": ("mqtt_upstream", settings.broker),
+    "MQTT_UPSTREAM_PASSWORD": ("mqtt_upstream_password", settings.optional_secret),
+    "MQTT_UPSTREAM_CLIENT_ID": ("mqtt_upstream_client_id", settings.one_of(CLIENT_IDS)),
+    "BROKER": ("broker", settings.broker),
+    "BROKER_PASSWORD": ("broker_password", settings.optional_secret),
+    "BROKER_FOR": ("broker_for", settings.some_of(BROKER_USES)),
+    "BROKER_PREFIX": ("broker_prefix", settings.topic_level),
+    "BROKER_DEVICES": ("broker_devices", settings.count(1)),
+    "BROKER_SECRET": ("broker_secret", settings.broker_secret),
+    "RABBITMQ_API": ("rabbitmq_api", settings.http_api),
+    "RABBITMQ_PASSWORD": ("rabbitmq_password", settings.optional_secret),
     "SESSION_SECONDS": ("session_seconds", settings.count(1)),
     "DEVICE_LIMIT": ("device_limit", settings.count(0)),
     "EVENTS_KEEP": ("events_keep", settings.count(1)),

@@ -6,6 +6,7 @@ import math
 import types
 from collections.abc import Callable
 from typing import Any, Final, get_args
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -13,6 +14,7 @@ from core.addresses import is_http_address, is_mqtt_address
 from core.crypto.vault import MASTER_KEY_BYTES
 from core.limits import Rate
 from core.model import Secret
+from core.topic_spaces import is_one_level
 
 ADMIN_TOKEN_CHARACTERS: Final = 20
 
@@ -27,6 +29,18 @@ class Address(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         return f"{place}={'+'.join(self.dialects)}" if self.dialects else place
+
+
+class BrokerAddress(msgspec.Struct, frozen=True):
+    """Where a broker is, and the user name to log in with there, which may be empty."""
+
+    host: str
+    port: int
+    username: str = ""
+
+    def __str__(self) -> str:
+        place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"mqtt://{self.username}@{place}" if self.username else f"mqtt://{place}"
 
 
 def addresses(known: tuple[str, ...]) -> Callable[[str], tuple[Address, ...]]:
@@ -120,6 +134,54 @@ def mqtt_url(text: str) -> str:
     if text and not is_mqtt_address(text):
         raise ValueError("is no address for devices; write tcp://HOST:PORT or ssl://HOST:PORT")
     return text
+
+
+def broker(text: str) -> BrokerAddress | None:
+    """Read where a broker is, `mqtt://HOST:PORT` or `mqtt://USER@HOST:PORT`; empty: there is none."""
+    if not text:
+        return None
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host, port = None, None
+    if text.startswith("mqtts:"):
+        raise ValueError("asks for TLS to the broker, which is not in this version; use mqtt:// on a private network")
+    if not host or not port or url.scheme != "mqtt" or url.path or url.query or url.fragment:
+        raise ValueError("is no broker; write mqtt://HOST:PORT or mqtt://USER@HOST:PORT")
+    if url.password is not None:
+        raise ValueError("holds a password; give it in the variable beside this one that ends in _PASSWORD")
+    return BrokerAddress(host, port, unquote(url.username or ""))
+
+
+def http_api(text: str) -> str:
+    """Read the address of a management interface, `http://USER@HOST:PORT` or with https; empty: there is none."""
+    if not text:
+        return text
+    try:
+        url = urlsplit(text)
+        complete = url.scheme in ("http", "https") and bool(url.hostname) and bool(url.port)
+    except ValueError:
+        complete = False
+    if not complete or url.query or url.fragment:
+        raise ValueError("is no address; write http://USER@HOST:PORT")
+    if url.password is not None:
+        raise ValueError("holds a password; give it in the variable beside this one that ends in _PASSWORD")
+    return text.rstrip("/")
+
+
+def topic_level(text: str) -> str:
+    """Read one level of a topic."""
+    if not is_one_level(text) or text.startswith("$"):
+        raise ValueError("is not one level of a topic; use letters and digits")
+    return text
+
+
+def broker_secret(text: str) -> Secret | None:
+    """Read what a broker proves itself with; empty: no broker may ask."""
+    if text and len(text) < ADMIN_TOKEN_CHARACTERS:
+        raise ValueError(f"the secret is too short; use at least {ADMIN_TOKEN_CHARACTERS} random characters")
+    return Secret(text) if text else None
 
 
 def http_url(text: str) -> str:
