@@ -20,6 +20,7 @@ from adapters.config import Config, SettingError
 from adapters.exchange import Exchange
 from adapters.http.server import HttpServer, Page
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
+from adapters.mqtt.front.config import ClientIds, Upstream
 from adapters.mqtt.server import MqttServer
 from adapters.own_addresses import OwnAddresses
 from adapters.settings import Address
@@ -103,7 +104,7 @@ class Running:
         self.answering = self._answering(gateway)
         self.http = HttpServer(self.answering, gateway.meter, config.http_bounds, self._pages())
         self.coap = CoapServer(self.answering, gateway.meter, config.coap_bounds)
-        self.mqtt = MqttServer(self.answering, gateway.meter, config.mqtt_bounds)
+        self.mqtt = MqttServer(self.answering, gateway.meter, config.mqtt_bounds, _upstream(config))
         self.listening = Listening((), (), ())
         self._stopping = False
         self._pruning: asyncio.Task[None] | None = None
@@ -214,6 +215,22 @@ class Running:
     async def _forget_old_events(self) -> None:
         while await self.repository.prune_events(self.config.events_keep):
             pass  # a few thousand went; others had their turn meanwhile
+
+
+def _upstream(config: Config) -> Upstream | None:
+    """Return the broker that devices go on to."""
+    broker = config.mqtt_upstream
+    if broker is None:
+        return None
+    return Upstream(
+        host=broker.host,
+        port=broker.port,
+        username=broker.username,
+        password=config.mqtt_upstream_password,
+        client_ids=ClientIds(config.mqtt_upstream_client_id),
+        seconds=config.mqtt_bounds.upstream_seconds,
+        packet_bytes=config.mqtt_bounds.upstream_packet_bytes,
+    )
 
 
 def build(config: Config) -> Gateway:

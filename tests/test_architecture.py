@@ -64,7 +64,17 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "adapters.dialects.thingsboard_protobuf": (*SHARED, "google.protobuf"),
     "adapters.http": (*SHARED, "aiohttp"),
     "adapters.coap": (*SHARED, "aiocoap"),
-    "adapters.mqtt": SHARED,
+    "adapters.mqtt": (*SHARED, "structlog"),
+    "adapters.brokers": (
+        *SHARED,
+        "adapters.brokers",
+        "adapters.watching",
+        "adapters.settings",
+        "aiomqtt",
+        "aiohttp",
+        "paho",
+        "structlog",
+    ),
 }
 # The composition: what binds everything to everything. Only the first two open the registry.
 COMPOSITION = (

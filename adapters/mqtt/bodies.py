@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from adapters.mqtt.fields import malformed, read_binary, read_text, read_u8, read_u16
+from adapters.mqtt.fields import malformed, read_binary, read_text, read_u8, read_u16, read_varint
 from adapters.mqtt.packets import (
     Connect,
     Disconnect,
@@ -74,9 +74,11 @@ def read_connect(body: bytes, at: int, version: int, limits: Limits) -> Connect:
     flags, at = read_u8(body, at)
     _check_connect_flags(flags, version)
     keep_alive, at = read_u16(body, at)
-    properties = NO_PROPERTIES
+    properties, raw_properties = NO_PROPERTIES, b""
     if version == 5:
+        _, start = read_varint(body, at)
         properties, at = read_properties(body, at, Carries.CONNECT, limits.user_properties)
+        raw_properties = body[start:at]
     client_id, at = read_text(body, at)
     will, at = _will(body, at, flags, version, limits)
     username, at = read_text(body, at) if flags & 0x80 else (None, at)
@@ -95,6 +97,7 @@ def read_connect(body: bytes, at: int, version: int, limits: Limits) -> Connect:
         password=password,
         will=will,
         properties=properties,
+        raw_properties=raw_properties,
     )
 
 
@@ -113,13 +116,16 @@ def _check_connect_flags(flags: int, version: int) -> None:
 def _will(body: bytes, at: int, flags: int, version: int, limits: Limits) -> tuple[Will | None, int]:
     if not flags & 0x04:
         return None, at
+    raw_properties = b""
     if version == 5:
+        _, start = read_varint(body, at)
         _, at = read_properties(body, at, Carries.WILL, limits.user_properties)
+        raw_properties = body[start:at]
     topic, at = _topic(body, at, limits)
     payload, at = read_binary(body, at)
     if not valid_name(topic):
         raise ProtocolError(ReasonCode.TOPIC_NAME_INVALID, "the will has no topic name")
-    return Will(topic, payload, flags >> 3 & 3, bool(flags & 0x20)), at
+    return Will(topic, payload, flags >> 3 & 3, bool(flags & 0x20), raw_properties), at
 
 
 def _acknowledgement(body: bytes, version: int, limits: Limits) -> tuple[int, int]:

@@ -8,6 +8,7 @@ _RANGES = (
     ("turn_packets", 1, 10_000),
     ("write_buffer_bytes", 1_024, 1_073_741_823),
     ("backlog", 1, 65_535),
+    ("upstream_packet_bytes", 1_024, 268_435_460),
     ("watches", 0, 1_000),
     ("pushes", 1, 10_000),
 )
@@ -25,7 +26,9 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     request before reading stops, and `turn_packets` are handled before other connections get their turn. `receive_maximum` is
     announced to version 5, and is how many QoS 2 packets are remembered for versions 3. `subscriptions` are kept by one
     connection; `filters_per_packet` and `user_properties` may be in one packet. Of the answers of one connection, `watches` are
-    watched, so that the client is sent what changes; of all connections together, `pushes` of these are evaluated at a time. A
+    watched, so that the client is sent what changes; of all connections together, `pushes` of these are evaluated at a time.
+    Where a broker stands behind this server, it has `upstream_seconds` to take a client in, and a packet from it has
+    `upstream_packet_bytes` at most. A
     source is an IPv4 address or an IPv6 network of 64 bits.
     """
 
@@ -49,6 +52,8 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     receive_maximum: int = 16
     write_buffer_bytes: int = 65_536
     write_stall_seconds: float = 10.0
+    upstream_seconds: float = 5.0
+    upstream_packet_bytes: int = 1_048_576
     backlog: int = 1_024
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ def connack_accepted(version: int, announcement: Announcement) -> bytes:
     """Encode CONNACK 0; session present is always 0, since no session outlives its connection."""
     if version < 5:
         return b"\x20\x02\x00\x00"
-    return _packet(0x20, b"\x00\x00" + _with_length(_announced(announcement)))
+    return packet(0x20, b"\x00\x00" + _with_length(_announced(announcement)))
 
 
 def connack_refused(version: int, return_code: int, reason: str = "") -> bytes:
@@ -32,7 +32,7 @@ def connack_refused(version: int, return_code: int, reason: str = "") -> bytes:
     if version < 5:
         return bytes((0x20, 2, 0, return_code))
     properties = b"\x1f" + _text(reason) if reason else b""
-    return _packet(0x20, bytes((0, return_code)) + _with_length(properties))
+    return packet(0x20, bytes((0, return_code)) + _with_length(properties))
 
 
 def publish(
@@ -44,7 +44,7 @@ def publish(
         head += packet_id.to_bytes(2, "big")
     if version == 5:
         head += _with_length(_message_properties(correlation, content_type))
-    return _packet(0x32 if packet_id else 0x30, head + payload)
+    return packet(0x32 if packet_id else 0x30, head + payload)
 
 
 def puback(version: int, packet_id: int, reason_code: int) -> bytes:
@@ -52,9 +52,9 @@ def puback(version: int, packet_id: int, reason_code: int) -> bytes:
     return _acknowledgement(0x40, version, packet_id, reason_code)
 
 
-def pubrec(version: int, packet_id: int) -> bytes:
-    """Encode PUBREC."""
-    return _acknowledgement(0x50, version, packet_id, ReasonCode.SUCCESS)
+def pubrec(version: int, packet_id: int, reason_code: int = ReasonCode.SUCCESS) -> bytes:
+    """Encode PUBREC; before version 5 it cannot say a reason."""
+    return _acknowledgement(0x50, version, packet_id, reason_code)
 
 
 def pubcomp(version: int, packet_id: int, reason_code: int) -> bytes:
@@ -65,15 +65,15 @@ def pubcomp(version: int, packet_id: int, reason_code: int) -> bytes:
 def suback(version: int, packet_id: int, codes: Sequence[int]) -> bytes:
     """Encode SUBACK: a granted QoS or a refusal for each filter; the only refusal before version 5 is 0x80."""
     if version < 5:
-        return _packet(0x90, packet_id.to_bytes(2, "big") + bytes(min(code, 0x80) for code in codes))
-    return _packet(0x90, packet_id.to_bytes(2, "big") + b"\x00" + bytes(codes))
+        return packet(0x90, packet_id.to_bytes(2, "big") + bytes(min(code, 0x80) for code in codes))
+    return packet(0x90, packet_id.to_bytes(2, "big") + b"\x00" + bytes(codes))
 
 
 def unsuback(version: int, packet_id: int, codes: Sequence[int]) -> bytes:
     """Encode UNSUBACK; before version 5 it has no codes."""
     if version < 5:
         return b"\xb0\x02" + packet_id.to_bytes(2, "big")
-    return _packet(0xB0, packet_id.to_bytes(2, "big") + b"\x00" + bytes(codes))
+    return packet(0xB0, packet_id.to_bytes(2, "big") + b"\x00" + bytes(codes))
 
 
 def disconnect(reason_code: int) -> bytes:
@@ -120,14 +120,15 @@ def _text(text: str) -> bytes:
 
 
 def _with_length(properties: bytes) -> bytes:
-    return _varint(len(properties)) + properties
+    return varint(len(properties)) + properties
 
 
-def _packet(first: int, body: bytes) -> bytes:
-    return bytes((first,)) + _varint(len(body)) + body
+def packet(first: int, body: bytes) -> bytes:
+    """Encode a packet of this first byte: its length goes before the body (section 2.1)."""
+    return bytes((first,)) + varint(len(body)) + body
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     """Encode a variable byte integer (section 1.5.5)."""
     if value < 0x80:
         return bytes((value,))

@@ -8,6 +8,8 @@ import msgspec
 from adapters.exchange import Carrier, Exchange, Guest, Peer
 from adapters.mqtt import connack, encode
 from adapters.mqtt.deadlines import NEVER, SILENCE_FACTOR, Expiry, after
+from adapters.mqtt.front.arrived import Arrived
+from adapters.mqtt.front.relay import Relay
 from adapters.mqtt.packets import (
     Connect,
     Disconnect,
@@ -206,17 +208,10 @@ class Connection(Subscriber):
 
     async def _publish(self, packet: Publish, session: Session) -> None:
         try:
-            inbound = session.receive(packet, self._shared.config.receive_maximum)
+            answer = await self.serve(packet, session)
         except ProtocolError as error:
             self._fail(error)
             return
-        out = await self._exchange.handle(inbound)
-        answer = session.answer(packet, out)
-        if answer.bound:
-            self.bound(answer.bound)
-        if answer.closing is None:
-            self.watch(inbound, out, session)
-        self.write(answer.data)
         if answer.closing is not None:
             self._end(answer.closing)
         elif answer.published:
@@ -246,7 +241,20 @@ class Connection(Subscriber):
             self.bound("password_encoding")
             self._refuse(packet, Refusal(Reason.UNAUTHENTICATED, "", check="mqtt.password_encoding"))
         else:
-            self._accept(packet, identity=identity)
+            front = self._shared.front
+            if front is None or identity.credential is None:
+                self._accept(packet, identity=identity)
+            elif not self._is_over():
+                self._hand_over(Relay(Arrived(packet, identity, self._peer, self._source), front, self._shared, self._exchange))
+
+    def _hand_over(self, relay: Relay) -> None:
+        """Let a client go on to the broker: from here on this connection is the relay's."""
+        self._shared.hand_over(self, relay)
+        self._admitted = False
+        self._transport.set_protocol(relay)
+        relay.take_over(self._transport, self._decoder.rest())
+        super().connection_lost(None)  # it is, for this one
+        self.closing = True
 
     def _refuse(self, packet: Connect, refusal: Refusal) -> None:
         self.write(connack.refused(packet, refusal))

@@ -53,9 +53,9 @@ class Line(asyncio.Protocol, abc.ABC):
             self._timer = None
 
     def pause_writing(self) -> None:
-        """Take nothing more from a peer that does not take what it is sent."""
+        """Take note of a peer that does not take what it is sent."""
         self.blocked = True
-        self.read(False)
+        self.hold()
         self._watch_flush()
 
     def resume_writing(self) -> None:
@@ -64,6 +64,10 @@ class Line(asyncio.Protocol, abc.ABC):
         if not self.closing:
             self.deadlines.stall = NEVER
             self.resumed()
+
+    def hold(self) -> None:
+        """Take nothing more from a peer that does not take what it is sent."""
+        self.read(False)
 
     @abc.abstractmethod
     def resumed(self) -> None:

@@ -69,10 +69,14 @@ class Will(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     qos: int
     retain: bool
+    raw_properties: bytes = b""
 
 
 class Connect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A client introduces itself (section 3.1). `version` is 3 (MQTT 3.1), 4 (3.1.1) or 5; `keep_alive` is in seconds."""
+    """A client introduces itself (section 3.1). `version` is 3 (MQTT 3.1), 4 (3.1.1) or 5; `keep_alive` is in seconds.
+
+    `raw_properties`, here and in the will, are all of them as they were sent, without their length, for a broker to read.
+    """
 
     version: int
     client_id: str
@@ -82,6 +86,7 @@ class Connect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     password: bytes | None
     will: Will | None
     properties: Properties
+    raw_properties: bytes = b""
 
 
 class Publish(msgspec.Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ import ssl as tls
 from adapters.exchange import Exchange, Meter
 from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.endpoint import Connection
+from adapters.mqtt.front.config import Upstream
 from adapters.mqtt.shared import Shared
 
 _ABORT_SECONDS = 1.0  # for the event loop to call back about connections that were aborted
@@ -16,12 +17,13 @@ _ABORT_SECONDS = 1.0  # for the event loop to call back about connections that w
 class MqttServer:
     """Serves MQTT 3.1, 3.1.1 and 5 on any number of addresses, with the bounds counted over all of them.
 
-    What comes in is for `exchange`, unless its address has an exchange of its own.
+    What comes in is for `exchange`, unless its address has an exchange of its own. Devices and users that prove themselves with
+    credentials they were issued go on to the broker `upstream`, where there is one.
     """
 
-    def __init__(self, exchange: Exchange, meter: Meter, config: MqttConfig) -> None:
+    def __init__(self, exchange: Exchange, meter: Meter, config: MqttConfig, upstream: Upstream | None = None) -> None:
         self._exchange = exchange
-        self._shared = Shared(meter, config)
+        self._shared = Shared(meter, config, upstream)
         self._listeners: list[asyncio.Server] = []
 
     async def start(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from core.topics import covers, matches
 _LAST_PACKET_ID = 65_535
 _ASKED, _ANSWERED = "/request", "/response"
 SUBSCRIBE = "SUBSCRIBE"
+_NONE: Final[frozenset[int]] = frozenset()
 
 
 MaySubscribe = Callable[[str, Identity], bool]
@@ -51,10 +53,14 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Session:
-    """One client after its CONNECT. It ends with its connection and shares nothing with any other."""
+    """One client after its CONNECT. It ends with its connection and shares nothing with any other.
+
+    Where it is `fronted` a broker behind this server has the rest of the conversation, so what that can do is not refused here.
+    """
 
     __slots__ = (
         "_form",
+        "_fronted",
         "_guest",
         "_identity",
         "_last_packet_id",
@@ -67,8 +73,17 @@ class Session:
         "_version",
     )
 
-    def __init__(self, connect: Connect, peer: Peer, *, guest: Guest | None = None, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        peer: Peer,
+        *,
+        guest: Guest | None = None,
+        identity: Identity | None = None,
+        fronted: bool = False,
+    ) -> None:
         self._version = connect.version
+        self._fronted = fronted
         self._peer = peer
         self._guest = guest
         self._identity = identity
@@ -76,7 +91,7 @@ class Session:
         self._maximum_packet_bytes = connect.properties.maximum_packet_bytes
         self._form = ""
         self._subscriptions: dict[str, int] = {}
-        self._received: frozenset[int] = frozenset()  # packet ids of QoS 2 that were not released yet
+        self._received = _NONE  # packet ids of QoS 2 that were not released yet
         self._unacknowledged = 0
         self._last_packet_id = 0
 
@@ -97,7 +112,7 @@ class Session:
         Raises `ProtocolError` where version 5 asks for what CONNACK announced as missing, and beyond `receive_maximum`
         messages of QoS 2 that wait for their release (MQTT 3.1.1, section 4.3.3).
         """
-        if self._version == 5:
+        if self._version == 5 and not self._fronted:
             if packet.qos == 2:
                 raise ProtocolError(ReasonCode.QOS_NOT_SUPPORTED, "QoS 2 was announced as missing")
             if packet.retain:
@@ -174,7 +189,8 @@ class Session:
     def _message(self, topic: str, payload: bytes, correlation: bytes | None, content_type: str | None) -> Message:
         packet_id = 0
         # Beyond what a client takes unacknowledged, an answer still goes out, at QoS 0: waiting would lose it.
-        if self._granted_qos(topic) and self._unacknowledged < self._receive_maximum:
+        # So it does in front of a broker, whose packet ids are not ours to use.
+        if not self._fronted and self._granted_qos(topic) and self._unacknowledged < self._receive_maximum:
             packet_id = self._last_packet_id % _LAST_PACKET_ID + 1
         data = encode.publish(self._version, topic, payload, packet_id, correlation, content_type)
         if self._maximum_packet_bytes and len(data) > self._maximum_packet_bytes:
@@ -220,13 +236,26 @@ class Session:
             return may_subscribe(topic_filter, self._identity)
         return self._guest is not None and any(covers(pattern, topic_filter) for pattern in self._guest.subscriptions)
 
-    def unsubscribe(self, packet: Unsubscribe) -> bytes:
+    @property
+    def version(self) -> int:
+        """Return the client's version."""
+        return self._version
+
+    def unsubscribe(self, packet: Unsubscribe) -> list[ReasonCode]:
         """Give up filters; one that was never subscribed is answered, not punished."""
-        codes = [
+        return [
             ReasonCode.NO_SUBSCRIPTION_EXISTED if self._subscriptions.pop(wanted, None) is None else ReasonCode.SUCCESS
             for wanted in packet.filters
         ]
-        return encode.unsuback(self._version, packet.packet_id, codes)
+
+    @property
+    def awaits_release(self) -> bool:
+        """Tell whether QoS 2 messages were received here and not released yet."""
+        return bool(self._received)
+
+    def received(self, packet_id: int) -> bool:
+        """Tell whether a QoS 2 message of this id is one of them."""
+        return packet_id in self._received
 
     def release(self, packet: PubRel) -> bytes:
         """Forget a QoS 2 message and complete it."""

@@ -7,6 +7,8 @@ from adapters.exchange import Meter
 from adapters.mqtt import encode
 from adapters.mqtt.admission import Admission
 from adapters.mqtt.config import MqttConfig
+from adapters.mqtt.front.config import Upstream
+from adapters.mqtt.front.front import Front
 
 
 class Open(Protocol):
@@ -22,9 +24,10 @@ class Open(Protocol):
 
 
 class Shared:
-    """The meter, the bounds and who counts against them, and the connections that are open."""
+    """The meter, the broker behind this server, the bounds and who counts against them, and the connections that are open."""
 
-    def __init__(self, meter: Meter, config: MqttConfig) -> None:
+    def __init__(self, meter: Meter, config: MqttConfig, upstream: Upstream | None = None) -> None:
+        self.front = Front(upstream, meter) if upstream is not None else None
         self.meter = meter
         self.config = config
         self.admission = Admission(config)
@@ -44,6 +47,11 @@ class Shared:
         self.open.add(connection)
         self.meter.level("mqtt.connections", self.admission.connections)
         return True
+
+    def hand_over(self, connection: Open, successor: Open) -> None:
+        """Let another object stand for a connection that is in."""
+        self.open.discard(connection)
+        self.open.add(successor)
 
     def leave(self, connection: Open, source: str) -> None:
         """Let go of a connection whose transport is closed and whose last request is answered."""

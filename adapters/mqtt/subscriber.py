@@ -3,10 +3,11 @@
 import abc
 
 from adapters.exchange import Exchange, Inbound, Outbound, Success
+from adapters.mqtt import encode
 from adapters.mqtt.line import Line
-from adapters.mqtt.packets import Subscribe, Unsubscribe
+from adapters.mqtt.packets import Publish, ReasonCode, Subscribe, Unsubscribe
 from adapters.mqtt.pushing import Pushes
-from adapters.mqtt.session import Granted, Session
+from adapters.mqtt.session import Answer, Granted, Session
 from adapters.mqtt.shared import Shared
 
 
@@ -28,7 +29,7 @@ class Subscriber(Line):
 
     def subscribe(self, packet: Subscribe, session: Session) -> None:
         """Grant or refuse filters."""
-        self.write(self._grant(packet, session).data)
+        self.write(self.grant(packet, session).data)
 
     async def subscribe_and_watch(self, packet: Subscribe, session: Session) -> None:
         """Grant or refuse filters; a device that subscribes to its answers is told of changes without asking first.
@@ -36,7 +37,20 @@ class Subscriber(Line):
         It is told that it subscribed once that is true of every change that follows. Where subscribing is a request by itself,
         its answer comes after that.
         """
-        granted = self._grant(packet, session)
+        granted = self.grant(packet, session)
+        told = await self.begin_watches(granted, session)
+        self.write(granted.data)
+        await self.tell(told, session)
+
+    def grant(self, packet: Subscribe, session: Session) -> Granted:
+        """Grant or refuse filters, and count what the limit refused."""
+        granted = session.subscribe(packet, self._exchange.may_subscribe, self._shared.config.subscriptions)
+        if granted.full:
+            self.bound("subscriptions")
+        return granted
+
+    async def begin_watches(self, granted: Granted, session: Session) -> list[tuple[str, Inbound]]:
+        """Watch the answers among what was granted; returns the filters that are requests by themselves, to be told."""
         told: list[tuple[str, Inbound]] = []
         for topic_filter in granted.filters:
             inbound, request = session.implied(topic_filter), self._request(topic_filter, session)
@@ -44,17 +58,37 @@ class Subscriber(Line):
                 await self._pushing(session).begin(topic_filter, inbound)
             elif request is not None:
                 told.append((topic_filter, request))
-        self.write(granted.data)
+        return told
+
+    async def tell(self, told: list[tuple[str, Inbound]], session: Session) -> None:
+        """Answer and watch filters that are requests by themselves."""
         for topic_filter, request in told:
             if not self._is_over():
                 await self._pushing(session).begin(topic_filter, request, tell=True)
 
+    async def serve(self, packet: Publish, session: Session) -> Answer:
+        """Handle a message as a request, and write what goes back. Raises `ProtocolError`."""
+        inbound = session.receive(packet, self._shared.config.receive_maximum)
+        out = await self._exchange.handle(inbound)
+        answer = session.answer(packet, out)
+        if answer.bound:
+            self.bound(answer.bound)
+        if answer.closing is None:
+            self.watch(inbound, out, session)
+        self.write(answer.data)
+        return answer
+
     def unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
         """Give up filters, and the watches that they covered."""
-        data = session.unsubscribe(packet)
+        codes = self.give_up(packet, session)
+        self.write(encode.unsuback(session.version, packet.packet_id, codes))
+
+    def give_up(self, packet: Unsubscribe, session: Session) -> list[ReasonCode]:
+        """Give up filters, and the watches that they covered; returns what became of each."""
+        codes = session.unsubscribe(packet)
         if self._pushes is not None:
             self._pushes.unsubscribed()
-        self.write(data)
+        return codes
 
     def watch(self, inbound: Inbound, out: Outbound, session: Session) -> None:
         """Watch an answer that can change, for a client that subscribed to its topic."""
@@ -104,12 +138,6 @@ class Subscriber(Line):
     def pushing(self) -> bool:
         """Tell whether a task runs that pushes."""
         return self._pushes is not None and self._pushes.busy
-
-    def _grant(self, packet: Subscribe, session: Session) -> Granted:
-        granted = session.subscribe(packet, self._exchange.may_subscribe, self._shared.config.subscriptions)
-        if granted.full:
-            self.bound("subscriptions")
-        return granted
 
     def _watches(self, packet: Subscribe, session: Session) -> bool:
         """Tell whether one of the filters is a request by itself."""

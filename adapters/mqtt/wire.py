@@ -40,6 +40,10 @@ class Decoder:
         """Return the number of bytes that were fed and not yet given out."""
         return len(self._buffer) - self._offset
 
+    def rest(self) -> bytes:
+        """Return the bytes that were fed and not yet given out, for somebody else to go on with."""
+        return bytes(self._buffer[self._offset :])
+
     def feed(self, data: bytes) -> "Decoder":
         """Take bytes from the stream; iterate over the result for the packets they complete.
 

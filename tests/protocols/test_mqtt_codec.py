@@ -89,8 +89,9 @@ GOOD: list[tuple[str, int, bytes, Packet]] = [
         connected(
             5,
             password=b"p",
-            will=Will("bye", b"\xfe", qos=2, retain=False),
+            will=Will("bye", b"\xfe", qos=2, retain=False, raw_properties=b"\x18\0\0\0\x01"),
             properties=Properties(receive_maximum=7, maximum_packet_bytes=256, user=(("a", "1"), ("a", "2"))),
+            raw_properties=ALL_CONNECT_PROPERTIES,
         ),
     ),
     ("publish QoS 0", 4, publish_packet("a/b", b"x"), Publish("a/b", b"x", 0, False, False, 0, NO_PROPERTIES)),

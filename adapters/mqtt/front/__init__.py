@@ -1,0 +1,1 @@
+"""The front: a device that proved itself goes on to the broker behind this server, on the same connection."""

@@ -1,0 +1,309 @@
+"""One client's connection in front of the broker, from its login to its close."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import structlog
+
+from adapters.exchange import Exchange
+from adapters.mqtt import connack, encode
+from adapters.mqtt.deadlines import NEVER, Expiry, after
+from adapters.mqtt.front import opening, rewriting
+from adapters.mqtt.front.arrived import Arrived
+from adapters.mqtt.front.crossing import DISCONNECT, Crossing
+from adapters.mqtt.front.cutting import Frame
+from adapters.mqtt.front.front import Front
+from adapters.mqtt.front.rights import Rights
+from adapters.mqtt.front.sender import Sender
+from adapters.mqtt.packets import ProtocolError, ReasonCode
+from adapters.mqtt.shared import Shared
+from core.errors import Reason, Refusal
+
+log = structlog.get_logger("firstlight")
+
+
+class Relay(Sender):
+    """The two sides of a client that goes on to the broker, and what passes between them.
+
+    What it publishes and subscribes to goes on where its grants have it, what a route of ours answers is answered here, and
+    everything else crosses as it is.
+    """
+
+    __slots__ = ("_attended", "_first", "_front", "_goodbye", "_in", "_rights")
+
+    def __init__(self, arrived: Arrived, front: Front, shared: Shared, exchange: Exchange) -> None:
+        most_up, most_down = shared.config.max_packet_bytes, front.upstream.packet_bytes
+        super().__init__(arrived, Crossing(arrived.connect.version, most_up, most_down), shared, exchange)
+        self._front = front
+        self._rights = Rights(arrived.identity, exchange, self._crossing)
+        self._attended: Callable[[], None] = _nothing
+        self._first: asyncio.Future[Frame] | None = None  # what the broker says first
+        self._in = False  # the broker took the client
+        self._goodbye = False  # it was said by somebody
+
+    def take_over(self, transport: asyncio.Transport, rest: bytes) -> None:
+        """Go on where the login stopped, with what was received and not looked at."""
+        self.connection_made(transport)
+        transport.set_write_buffer_limits(high=self._shared.config.write_buffer_bytes)
+        self.read(False)
+        if not self._arrived.connect.keep_alive:
+            _let_the_kernel_look(transport)
+        self._crossing.up.feed(rest)
+        self._attended = self._exchange.attend(self._arrived.identity, self._arrived.peer, self._disowned)
+        self.begin(self._open())
+
+    # The beginning
+
+    async def _open(self) -> None:
+        """Log in to the broker, and let the client in or turn it away."""
+        self._first = self.loop.create_future()
+        way = opening.Way(self._front, self._rights, self._crossing, self._broker, self._first)
+        try:
+            welcome = await opening.enter(self._arrived, way, self._shared.config.max_packet_bytes)
+        except Refusal as refusal:
+            if refusal.check == opening.WILL and self._arrived.connect.will is not None:
+                self.refused(self._arrived.connect.will.topic)
+            self._turn_away(refusal)
+        else:
+            self._enter(welcome)
+
+    def _enter(self, welcome: rewriting.Welcome) -> None:
+        if self._is_over():
+            return
+        if not welcome.accepted:
+            self._front.refused(welcome.code, self._arrived.identity.device_name)
+        self.write(welcome.connack)
+        if not welcome.accepted:
+            self.end(None)
+            return
+        self._in = True
+        self._front.entered()
+        connect = self._arrived.connect
+        # Neither password nor will is needed any more.
+        self._arrived = msgspec.structs.replace(
+            self._arrived, connect=msgspec.structs.replace(connect, password=None, will=None, raw_properties=b"")
+        )
+        self._flow_down()
+
+    def _turn_away(self, refusal: Refusal) -> None:
+        self.write(connack.refused(self._arrived.connect, refusal))
+        self.end(None)
+
+    # From the device
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and pass on what they complete unless something is being answered here."""
+        if not self.closing:
+            self._crossing.up.feed(data)
+            self._flow_up()
+
+    def _flow_up(self) -> None:
+        up = self._crossing.up
+        try:
+            while self._task is None and self._in and not self.closing:
+                frame = up.next()
+                if frame is None:
+                    break
+                self.look_at(frame)
+        except ProtocolError as error:
+            self.fail(error)
+        data = up.take_passed()
+        if data:
+            self._wrote = self.loop.time()
+            self._broker.write(data)
+        self._settle()
+
+    # From the broker
+
+    def from_broker(self, data: bytes) -> None:
+        """Take bytes, and pass them on."""
+        if not self.closing:
+            self._crossing.down.feed(data)
+            self._flow_down()
+
+    def _flow_down(self) -> None:
+        down = self._crossing.down
+        try:
+            while not self.closing:
+                if self._first is not None and self._first.done() and not self._in:
+                    break
+                frame = down.next()
+                if frame is None:
+                    break
+                self._hear(frame)
+        except ProtocolError as error:
+            self._broker_broke(error)
+        self.write(down.take_passed())
+
+    def _hear(self, frame: Frame) -> None:
+        if not self._in:
+            if self._first is not None and not self._first.done():
+                self._first.set_result(frame)
+            return
+        crossed = self._crossing.from_broker(frame)
+        if crossed.to_device:
+            self._crossing.down.passed.append(crossed.to_device)
+        if crossed.to_broker:
+            self._broker.write(crossed.to_broker)
+        if crossed.refused:
+            self._shared.meter.bound("mqtt.delivery_refused")
+        self._goodbye = self._goodbye or frame.first >> 4 == DISCONNECT
+
+    def _broker_broke(self, error: ProtocolError) -> None:
+        self._shared.meter.bound("mqtt.upstream_packet")
+        log.warning("the broker sent what cannot be passed on", device=self._arrived.identity.device_name, detail=str(error))
+        if self._in:
+            self.end(ReasonCode.SERVER_SHUTTING_DOWN)
+        elif self._first is not None and not self._first.done():
+            self._first.set_exception(error)
+
+    def broker_takes(self) -> None:
+        """Read or rest, as the broker takes what it is sent or not."""
+        self._settle()
+
+    def broker_lost(self) -> None:
+        """End, now that the broker is gone."""
+        if self._first is not None and not self._first.done():
+            self._first.set_exception(ConnectionResetError("the broker closed the connection"))
+        elif self._in:
+            self.end(None if self._goodbye else ReasonCode.SERVER_SHUTTING_DOWN)
+
+    # Back-pressure
+
+    def hold(self) -> None:
+        """Take nothing more from the broker while the client does not take it."""
+        self._broker.read(False)
+
+    def resumed(self) -> None:
+        """Go on."""
+        self._broker.read(True)
+        self.push_on()
+
+    def pushed(self) -> None:
+        """Leave in order, where that waited for a push."""
+        self._settle()
+
+    # The end
+
+    def shut_down(self) -> None:
+        """Say goodbye as soon as nothing is being answered."""
+        self.drain()
+        self._settle()
+
+    def cut_off(self) -> None:
+        """Close at once and wait for no answer."""
+        self.abort()
+        self._broker.drop()
+        self._forget()
+        if self._task is not None:
+            self._task.cancel()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Pass on what was received before the end, then leave."""
+        super().connection_lost(error)
+        self._forget()
+        if not self._in and self._task is not None:
+            self._task.cancel()
+        self._flow_up()
+
+    def expired(self, expiry: Expiry) -> None:
+        """Close on what took too long. Whether the client is silent is for the broker to see."""
+        if self._task is not None and expiry is not Expiry.STALL:
+            self.deadlines.packet = NEVER
+            return
+        self.bound(expiry.value)
+        if expiry is Expiry.STALL:
+            self._broker.drop()
+            self.abort()
+        else:
+            self.end(ReasonCode.KEEP_ALIVE_TIMEOUT)
+
+    def _disowned(self) -> None:
+        """Close, now that the client could not log in again as who it is."""
+        if self._in:
+            self.end(ReasonCode.NOT_AUTHORIZED)
+        else:
+            self._turn_away(Refusal(Reason.UNAUTHENTICATED, "the credentials are not known", check="identity.gone"))
+
+    def fail(self, error: ProtocolError) -> None:
+        """Close on a stream that breaks the protocol."""
+        self.bound(error.bound or "malformed")
+        self.end(error.reason_code)
+
+    def end(self, reason_code: ReasonCode | None) -> None:
+        """Close both sides; version 5 is told the reason. The broker is told nothing: what it does then is for it to know."""
+        if self.closing:
+            return
+        if reason_code is not None and self._in and self._version == 5:
+            self.write(encode.disconnect(reason_code))
+        self._forget()
+        if not self._in and self._task is not None:
+            self._task.cancel()
+        self._broker.write(self._crossing.up.take_passed())
+        self._broker.finish()
+        self.close()
+
+    def said_goodbye(self) -> None:
+        """Close once the broker was told, and take nothing more from the client."""
+        self._goodbye = True
+        self.end(None)
+
+    def _forget(self) -> None:
+        """End whatever tells this connection of changes."""
+        self.unwatch()
+        self._attended()
+        self._rights.forget()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that has to be waited for, while further packets of the client wait for it."""
+        self._task = self.loop.create_task(work)
+        # Not at the end of the coroutine: one that is cancelled before it runs has none.
+        self._task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and task.exception() is not None:
+            log.error("connection to the broker failed", exc_info=task.exception())
+            self._broker.drop()
+            self.abort()
+        self._flow_up()
+
+    def _settle(self) -> None:
+        """Leave the connection in order: at work, gone, closing, or waiting for the right things."""
+        if self._task is not None:
+            self.read(self._in and not self._broker.blocked and self._crossing.up.pending <= self._shared.config.queue_bytes)
+        elif self.pushing and (self.lost or self.draining):
+            pass  # `pushed` comes back here
+        elif self.lost:
+            self._leave()
+        elif self.draining:
+            self.end(ReasonCode.SERVER_SHUTTING_DOWN)
+        elif not self.closing:
+            self.read(not self._broker.blocked)
+            if self.deadlines.packet == NEVER and self._crossing.up.pending:
+                self.deadlines.packet = after(self.loop.time(), self._shared.config.packet_seconds)
+            elif not self._crossing.up.pending:
+                self.deadlines.packet = NEVER
+            self.arm()
+
+    def _leave(self) -> None:
+        self._broker.finish()
+        self._pushes = None  # which knows this connection: nobody else can, so nothing is left to collect
+        if self._in:
+            self._in = False
+            self._front.left()
+        if self._arrived.source:
+            self._shared.leave(self, self._arrived.source)
+            self._arrived = msgspec.structs.replace(self._arrived, source="")
+
+
+def _let_the_kernel_look(transport: asyncio.Transport) -> None:
+    """Find out by probes of TCP that a client is gone which promised no sign of life (RFC 9293, section 3.8.4)."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _nothing() -> None:
+    """End no watch."""
