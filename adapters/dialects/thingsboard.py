@@ -96,7 +96,7 @@ SUBSCRIPTIONS = (
 # The vendor's topics are the same for all devices. At a broker each device has its own, apart for what it says and what it is
 # told, so that nobody hears itself.
 TOPICS = tuple(
-    TopicSpace(prefix=prefix, actions=frozenset({action}), upstream=f"v1/devices/{{device}}/{way}{below}", marked=marked)
+    TopicSpace(prefix=prefix, actions=frozenset({action}), upstream=f"v1/devices/{{device}}{below}/{way}", marked=marked)
     for prefix, below, marked in (("v1/devices/me", "", ""), ("v2", "/v2", ""), ("v1/gateway", "/gateway", "gateway"))
     for action, way in ((Action.PUBLISH, "up"), (Action.SUBSCRIBE, "down"))
 )

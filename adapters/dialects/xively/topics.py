@@ -34,6 +34,7 @@ TOPICS: Final = (
     TopicSpace(prefix=f"{_CONTROL}/cln", actions=frozenset({Action.SUBSCRIBE})),
     TopicSpace(prefix=_OWN, holder=Holder.END_USER),
     TopicSpace(prefix="xi/blue/v1/{tenant}/d", holder=Holder.ACCOUNT_USER),
+    TopicSpace(prefix="xi/blue/v1/{tenant}/d", holder=Holder.ACCOUNT_AUDITOR, actions=frozenset({Action.SUBSCRIBE})),
 )
 ROUTES: Final = tuple(
     Route(carrier=Carrier.MQTT, method=method, path=path, operation=operation, forwarded=operation == _PUBLISH)
