@@ -10,15 +10,22 @@ from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.logins import Found, Logins, UserLogin, secret_proof, unknown
 from core.messages import Context, Identity, Login, Standing
-from core.model import CredentialId, Device, DeviceId, DeviceState, EntryId, EventKind, Strategy
+from core.model import CredentialId, CredentialKind, Device, DeviceId, DeviceState, EntryId, EventKind, Strategy
 from core.ports import Changes, Repository
 from core.queries import ConfigQuery, DeviceQuery, EntryQuery, KeySnapshot, LoginSnapshot
 
 _COUNTED = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.MALFORMED})
 
 
+_INACTIVE = "config.inactive"
+
+
 class Authenticate(msgspec.Struct, frozen=True):
-    """The use case. Only refused logins count against a source, so many devices behind one address do no harm."""
+    """The use case. Only refused logins count against a source, so many devices behind one address do no harm.
+
+    A client secret is good as long as the device's configuration, where it has one, is active (Mainflux and Magistrala: state
+    1). Other credentials do not ask for it.
+    """
 
     repository: Repository
     issuer: Issuer
@@ -38,8 +45,11 @@ class Authenticate(msgspec.Struct, frozen=True):
             self._require_patience(context)  # again: guesses made side by side get no further than one by one
             if not isinstance(found, UserLogin):
                 self._require_usable(found.device)
+            if isinstance(found, LoginSnapshot) and await self._is_inactive(found.device, found.credential.kind):
+                raise unknown("config.inactive")
         except Refusal as refusal:
-            if refusal.reason in _COUNTED:
+            # Who waits for its configuration to be made active has the right secret: it guesses nothing.
+            if refusal.reason in _COUNTED and refusal.check != _INACTIVE:
                 self.failures.take(context.stranger, self.issuer.clock.monotonic())
             device = found.device if found and not isinstance(found, UserLogin) else None
             await self.audit.refused(EventKind.LOGIN_REFUSED, context, refusal, device=device)
@@ -57,7 +67,8 @@ class Authenticate(msgspec.Struct, frozen=True):
             return Standing(await self.repository.read(ConfigQuery(identity.tenant, identity.device)) is not None)
         for credential in found.credentials:
             if credential.id == identity.credential:
-                return Standing(self._logins.is_valid(credential), credential.expires_at)
+                valid = self._logins.is_valid(credential) and not await self._is_inactive(found.device, credential.kind)
+                return Standing(valid, credential.expires_at)
         return Standing(False)
 
     def _require_patience(self, context: Context) -> None:
@@ -66,6 +77,13 @@ class Authenticate(msgspec.Struct, frozen=True):
     @property
     def _logins(self) -> Logins:
         return Logins(self.repository, self.issuer)
+
+    async def _is_inactive(self, device: Device, kind: CredentialKind) -> bool:
+        """Tell whether a device is kept out by its configuration."""
+        if kind is not CredentialKind.CLIENT_SECRET:
+            return False
+        found = await self.repository.read(ConfigQuery(device.tenant, device.id))
+        return found is not None and not found.config.active
 
     async def _user_holds(self, identity: Identity) -> bool:
         entry = await self.repository.read(EntryQuery(identity.tenant, EntryId(identity.device)))

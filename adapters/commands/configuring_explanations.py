@@ -57,6 +57,10 @@ CONFIGURING: Final = MappingProxyType(
             "The connection was let in by an external key, which is good for fetching the configuration and nothing else.",
             "Have the firmware connect again with the id and the secret from its configuration.",
         ),
+        "config.inactive": Explanation(
+            "Id and secret are right, but the device's configuration is not active, so that the device may only fetch it.",
+            "If the device is to go on: firstlight config state external:ID active.",
+        ),
         "device.key_missing": Explanation(
             "The device sent no external key, or not in the form that this flavour of the dialect has.",
             "Compare the Authorization header with the flavour: bare, `Thing KEY` or `Client KEY`"

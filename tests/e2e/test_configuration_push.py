@@ -135,6 +135,7 @@ async def test_mqtt_is_sent_what_changed(
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_device_that_is_connected_as_itself_need_not_ask(gateway: Running, operator: Operator, path: str) -> None:
     identity = await configured(operator)
+    await operator.patch(f"/v1/configs/{identity}", {"active": True})
     shown = await operator.get(f"/v1/configs/{identity}")
     logins = ((EXTERNAL_ID, KEY), (identity, shown["secret"]))
     for number, (username, password) in enumerate(logins, 1):

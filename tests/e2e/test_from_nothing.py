@@ -82,14 +82,16 @@ async def test_thingsboard(gateway: Running, operator: Operator, version: aiomqt
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_magistrala(gateway: Running, operator: Operator, version: aiomqtt.ProtocolVersion) -> None:
     config = {"external_id": "09:6:0:sb:sa", "external_key": "key from the factory", "content": "{}"}
-    await operator.post("/v1/configs", config)
+    made = await operator.post("/v1/configs", config)
     headers = {"Authorization": "Client key from the factory"}
     given = await get(f"{web(gateway)}/clients/bootstrap/09:6:0:sb:sa", headers)
     assert await state_of(operator, given["client_id"]) == "provisioned"
-    async with (
-        asyncio.timeout(DEADLINE),
-        client(broker(gateway), "any", given["client_id"], given["client_secret"], protocol=version),
-    ):
+    login = ("any", given["client_id"], given["client_secret"])
+    with pytest.raises(aiomqtt.MqttError):
+        async with asyncio.timeout(DEADLINE), client(broker(gateway), *login, protocol=version):
+            pass
+    await operator.patch(f"/v1/configs/{made['id']}", {"active": True})
+    async with asyncio.timeout(DEADLINE), client(broker(gateway), *login, protocol=version):
         assert await state_of(operator, given["client_id"]) == "connected"
 
 

@@ -12,7 +12,7 @@ from adapters.watching import session_key
 from core.errors import Reason, Refusal
 from core.messages import AccessToken, MqttLogin
 from core.model import CredentialId, Secret
-from core.operate.configuring import DeleteConfig
+from core.operate.configuring import ChangeConfig, DeleteConfig
 from core.operate.messages import ChangeDevice, DeleteDevice, RotateCredentials
 from core.ports import Changes, Delete
 from tests.core.registry import CONTEXT, Registry
@@ -27,8 +27,7 @@ async def settled() -> None:
 
 def change(bench: Bench) -> None:
     """Tell the watchers of the device that something about it changed."""
-    for watcher in tuple(bench.watches._watchers.get(session_key(IDENTITY.device), {}).values()):
-        watcher()
+    bench.watches.tell(frozenset({session_key(IDENTITY.device)}))
 
 
 async def test_it_is_told_once_when_its_proof_holds_no_longer() -> None:
@@ -162,6 +161,7 @@ async def test_a_credential_holds_until_it_is_replaced() -> None:
     desk = Desk()
     made = await desk.config()
     assert made.secret is not None
+    await desk(ChangeConfig(id=made.config.id, active=True))
     identity = await desk.login(made.device.id, made.secret.reveal())
     assert (await desk.authenticate.holds(identity)).holds
     await desk(RotateCredentials(made.device.id))
