@@ -25,6 +25,8 @@ _AFTER_SECONDS = 0.01  # a millisecond counts as whole
 class Attendance:
     """One connection's proof. `ended` is called once, when it holds no longer, unless `leave` was called before."""
 
+    __slots__ = ("_again", "_ended", "_holds", "_identity", "_over", "_peer", "_stop", "_task", "_timer")
+
     def __init__(self, identity: Identity, peer: Peer, holds: Holds, ended: Callable[[], None], watches: Watches) -> None:
         self._identity = identity
         self._peer = peer
@@ -34,7 +36,8 @@ class Attendance:
         self._over = False
         self._task: asyncio.Task[None] | None = None
         self._stop = watches.watch(session_key(identity.device), self._changed)
-        self._timer = self._look_in(FIRST_LOOK_SECONDS)
+        self._timer: asyncio.TimerHandle | None = None
+        self._look_in(FIRST_LOOK_SECONDS)
         if identity.until is not None and _seconds_to(identity.until) < FIRST_LOOK_SECONDS:
             self._look_at(identity.until)  # the look there is as good as the first
 
@@ -42,16 +45,24 @@ class Attendance:
         """Attend to it no longer."""
         self._over = True
         self._stop()
-        self._timer.cancel()
+        self._set(None)
 
-    def _look_in(self, seconds: float) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, self._changed)
+    def _set(self, timer: asyncio.TimerHandle | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = timer
+
+    def _look_in(self, seconds: float) -> None:
+        if not self._over:
+            self._set(asyncio.get_running_loop().call_later(seconds, self._due))
 
     def _look_at(self, until: int) -> None:
         """Look again when the time of a credential is over; a timer that is too far off looks once on its way."""
-        self._timer.cancel()
-        if not self._over:
-            self._timer = self._look_in(min(_seconds_to(until) + _AFTER_SECONDS, FAR_SECONDS))
+        self._look_in(min(_seconds_to(until) + _AFTER_SECONDS, FAR_SECONDS))
+
+    def _due(self) -> None:
+        self._timer = None
+        self._changed()
 
     def _changed(self) -> None:
         self._again = True
@@ -71,9 +82,7 @@ class Attendance:
         except Exception as error:
             if not isinstance(error, Refusal):
                 log.exception("session could not be checked", device=self._identity.device_name)
-            self._timer.cancel()
-            if not self._over:
-                self._timer = self._look_in(RETRY_SECONDS)
+            self._look_in(RETRY_SECONDS)
         finally:
             self._task = None
 

@@ -1,5 +1,6 @@
 """Who wants to know when something behind an answer changes, and the registry that tells them."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -23,11 +24,28 @@ def session_key(device: DeviceId) -> str:
     return _SESSION + device
 
 
+class _Watch:
+    """One watcher. Calling it ends its watch; from then on it has no `changed`, so that it keeps nobody alive."""
+
+    __slots__ = ("_watches", "changed", "key")
+
+    def __init__(self, watches: "Watches", key: str, changed: Changed) -> None:
+        self._watches = watches
+        self.key = key
+        self.changed: Changed | None = changed
+
+    def __call__(self) -> None:
+        if self.changed is not None:
+            self.changed = None
+            self._watches.forget(self)
+
+
 class Watches:
     """Watchers by the names in their keys, one a line: the id of a device and those of channels, or a `session_key`."""
 
     def __init__(self) -> None:
-        self._watchers: dict[str, dict[int, Changed]] = {}
+        # Most names have one watcher, and for tens of thousands of them a table each would be the greater part of the memory.
+        self._watchers: dict[str, _Watch | dict[_Watch, None]] = {}
         self._followers: dict[int, Told] = {}
         self._last = 0
         self._count = 0
@@ -37,11 +55,15 @@ class Watches:
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
         """Call `changed` whenever something behind this key changed, until what this returns is called."""
-        self._last += 1
+        watch = _Watch(self, key, changed)
         self._count += 1
         for name in _split(key):
-            self._watchers.setdefault(name, {})[self._last] = changed
-        return partial(self._end, key, self._last)
+            there = self._watchers.setdefault(name, watch)
+            if isinstance(there, dict):
+                there[watch] = None
+            elif there is not watch:
+                self._watchers[name] = {there: None, watch: None}
+        return watch
 
     def follow(self, told: Told) -> Callable[[], None]:
         """Call `told` with the names of everything that changes, until what this returns is called."""
@@ -60,28 +82,34 @@ class Watches:
     def tell(self, names: frozenset[str]) -> None:
         """Tell those whom a change behind these names may concern, each once."""
         for follower in tuple(self._followers.values()):
-            follower(names)
+            _safely(partial(follower, names))
         if not self._watchers:
             return
-        told: dict[int, Changed] = {}
+        told: dict[_Watch, None] = {}
         for name in names & self._watchers.keys():
-            told |= self._watchers[name]
-        for number, changed in told.items():
-            if self._is_watching(number, names):
-                changed()
+            there = self._watchers[name]
+            told |= there if isinstance(there, dict) else {there: None}
+        for watch in told:
+            if watch.changed is not None:  # another one, told before, may have ended its watch
+                _safely(watch.changed)
 
-    def _is_watching(self, number: int, names: frozenset[str]) -> bool:
-        """Tell whether a watcher is there still: another one, told before, may have ended its watch."""
-        return any(number in self._watchers.get(name, ()) for name in names)
+    def forget(self, watch: _Watch) -> None:
+        """Let go of a watcher whose watch is over."""
+        self._count -= 1
+        for name in _split(watch.key):
+            there = self._watchers.get(name)
+            if isinstance(there, dict):
+                there.pop(watch, None)
+            if there is watch or there == {}:
+                del self._watchers[name]
 
-    def _end(self, key: str, number: int) -> None:
-        ended = False
-        for name in _split(key):
-            watchers = self._watchers.get(name, {})
-            ended = watchers.pop(number, None) is not None or ended
-            if not watchers:
-                self._watchers.pop(name, None)
-        self._count -= ended
+
+def _safely(told: Callable[[], None]) -> None:
+    """Tell somebody. Whatever comes of that, what was committed is committed, and the others are told too."""
+    try:
+        told()
+    except Exception as error:
+        asyncio.get_running_loop().call_exception_handler({"message": "a watcher failed", "exception": error})
 
 
 def _split(key: str) -> tuple[str, ...]:

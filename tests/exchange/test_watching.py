@@ -1,5 +1,6 @@
 """Who is told of what was committed."""
 
+import asyncio
 from functools import partial
 
 from adapters.watching import WatchedRepository, Watches, names_of, session_key
@@ -118,3 +119,21 @@ async def test_the_exchange_hands_watches_on() -> None:
     assert len(bench.watches) == 1
     end()
     assert len(bench.watches) == 0
+
+
+async def test_a_watcher_that_fails_takes_nothing_from_the_others_and_undoes_no_commit() -> None:
+    watches = Watches()
+    told: list[str] = []
+    faults: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["message"]))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    watches.follow(fail)
+    watches.follow(lambda names: told.extend(names))
+    watches.watch("a", fail)
+    watches.watch("a", lambda: told.append("watcher"))
+    watches.tell(frozenset({"a"}))
+    assert told == ["a", "watcher"]
+    assert faults == ["a watcher failed"] * 2
