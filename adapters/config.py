@@ -7,7 +7,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from adapters import bootstrap_key, layout, own_addresses, settings
+from adapters import bootstrap_key, broker_cautions, layout, own_addresses, settings
 from adapters.answering import AnsweringConfig
 from adapters.coap.config import CoapConfig
 from adapters.dialects.mainflux import FLAVOURS
@@ -21,8 +21,10 @@ from core.operate.configuring import Layout
 PREFIX: Final = "FIRSTLIGHT_"
 DIALECTS: Final = ("thingsboard", "mainflux", "magistrala", "enos", "xively", "firstlight")
 OPERATOR: Final = "operator"
-SPOKEN: Final = (OPERATOR, *DIALECTS, *(f"{name}:{flavour}" for name, flavours in FLAVOURS.items() for flavour in flavours))
-"""What an address may be said to serve: a dialect, one flavour of it, or the operator API."""
+BROKERS: Final = "brokers"
+_FLAVOURED: Final = tuple(f"{name}:{flavour}" for name, flavours in FLAVOURS.items() for flavour in flavours)
+SPOKEN: Final = (OPERATOR, BROKERS, *DIALECTS, *_FLAVOURED)
+"""What an address may be said to serve: a dialect, one flavour of it, the operator API, or the questions of brokers."""
 
 ERROR_STATUSES: Final = ("real", "always_200")
 KEY_FORMATS: Final = ("raw", "hex")
@@ -147,6 +149,9 @@ def from_environment(environ: MutableMapping[str, str]) -> Config:
     for name in LATER:
         if given.get(name):
             raise SettingError(f"{PREFIX}{name}: TLS listeners are not in this version; leave it empty")
+    fault = broker_cautions.fault(values.get("mqtt_upstream"), values.get("mqtt", _PLAIN.mqtt))
+    if fault:
+        raise SettingError(f"{PREFIX}MQTT_UPSTREAM: {fault}")
     warnings = _warnings(given, values)
     if hexadecimal and "BOOTSTRAP_KEY_FORMAT" not in given:
         warnings = (*warnings, f"{PREFIX}BOOTSTRAP_KEY_FORMAT: Mainflux up to 0.13 reads this key as hex; set it to hex or raw")
@@ -218,7 +223,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "DATABASE_QUEUE": ("database_queue", settings.count(1)),
     "ADMIN_TOKEN": ("admin_token", settings.admin_token),
     "MASTER_KEY": ("master_key", settings.master_key),
-    "DIALECTS": ("dialects", settings.some_of(SPOKEN[1:])),
+    "DIALECTS": ("dialects", settings.some_of((*DIALECTS, *_FLAVOURED))),
     "MAINFLUX_FLAVOUR": ("mainflux_flavour", settings.one_of(FLAVOURS["mainflux"])),
     "MAGISTRALA_FLAVOUR": ("magistrala_flavour", settings.one_of(FLAVOURS["magistrala"])),
     "BOOTSTRAP_ENCRYPT_KEY": ("bootstrap_encrypt_key", settings.optional_secret),
@@ -281,6 +286,7 @@ def _warnings(given: Mapping[str, str], values: Mapping[str, Any]) -> tuple[str,
         if not _is_loopback(address.host)
     ]
     warnings += _about_next(given, values)
+    warnings += broker_cautions.cautions(given, values)
     if bootstrap_key.is_published(values.get("bootstrap_encrypt_key")):
         warnings.append(f"{PREFIX}BOOTSTRAP_ENCRYPT_KEY: this key is printed in public documents; take one of your own")
     if values.get("provision_api_key") is not None:

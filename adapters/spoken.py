@@ -1,21 +1,23 @@
 """Which dialects are spoken at an address, as the settings say."""
 
-from adapters.config import DIALECTS, OPERATOR, Config, SettingError
-from adapters.dialects import device_api, enos, mainflux, operator, thingsboard, xively
+from adapters.config import BROKERS, DIALECTS, OPERATOR, Config, SettingError
+from adapters.dialects import brokers, device_api, enos, mainflux, operator, thingsboard, xively
 from adapters.dialects.mainflux import FLAVOURS, DialectOptions
 from adapters.exchange import Carrier, Dialect
 from adapters.facing import Face
 from adapters.own_addresses import OwnAddresses
 from adapters.router import AmbiguousRoutesError
 from adapters.settings import Address
+from core.topic_spaces import TopicSpace
 
 
 def at(name: str, address: Address, config: Config, own: OwnAddresses) -> Face:
     """Return what is spoken at an address of the setting `name`: its own dialects, or all that are on and the operator API.
 
-    Raises `SettingError` where they share paths.
+    With the latter go the questions of brokers, where these have a secret. Raises `SettingError` where they share paths.
     """
-    names = address.dialects or (*config.dialects, OPERATOR)
+    asked = (BROKERS,) if config.broker_secret is not None else ()
+    names = address.dialects or (*config.dialects, OPERATOR, *asked)
     try:
         return Face(named(dialect, config, own) for dialect in names)
     except AmbiguousRoutesError as error:
@@ -36,6 +38,8 @@ def named(name: str, config: Config, own: OwnAddresses) -> Dialect:
     }
     if name in plain:
         return plain[name]
+    if name == BROKERS:
+        return brokers.open_dialect(broker_options(config))
     if name == enos.NAME:
         return enos.open_dialect(enos_options(config, own))
     vendor, _, flavour = name.partition(":")
@@ -60,6 +64,19 @@ def enos_options(config: Config, own: OwnAddresses) -> enos.DialectOptions:
         http_url=(lambda: config.enos_http_url) if config.enos_http_url else own.http_url,
         always_200=config.enos_error_http_status == "always_200",
     )
+
+
+def broker_options(config: Config) -> brokers.DialectOptions:
+    """Return what brokers prove themselves with. Raises `SettingError` where there is nothing."""
+    if config.broker_secret is None:
+        raise SettingError("FIRSTLIGHT_BROKER_SECRET: not set, and an address serves brokers; set it to 20 random characters")
+    return brokers.DialectOptions(config.broker_secret)
+
+
+def topic_spaces(config: Config) -> tuple[TopicSpace, ...]:
+    """Return the topics of all dialects that are on, which is what may be used at a broker."""
+    own = OwnAddresses()
+    return tuple(dict.fromkeys(space for name in config.dialects for space in named(name, config, own).TOPICS))
 
 
 def first_segments(config: Config) -> frozenset[str]:
