@@ -2,7 +2,8 @@
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 import msgspec
@@ -46,7 +47,7 @@ class TopicSpace(msgspec.Struct, frozen=True, kw_only=True):
     marked: str = ""
 
 
-class Grant(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True, gc=False):
     """A space as one device or user has it, without placeholders."""
 
     prefix: str
@@ -94,7 +95,7 @@ class Grants:
         self._delivered = _turned(self._subscribed)
         self._said = _Places(self._published)
         self._heard = _Places(self._subscribed)
-        self._upstreams = _Places((*self._replied, *self._delivered, *self.withheld))
+        self._upstreams = _Places(frozenset((*self._replied, *self._delivered, *self.withheld)))
 
     def publish(self, topic: str) -> str | None:
         """Return the topic at a broker that stands behind a front for what is published to `topic`; None: it may not be."""
@@ -159,8 +160,8 @@ class _Places:
 
     __slots__ = ("_reach", "_topics")
 
-    def __init__(self, topics: Iterable[str]) -> None:
-        self._topics = frozenset(topics)
+    def __init__(self, topics: Collection[str]) -> None:
+        self._topics = topics
         self._reach = max(map(len, self._topics), default=0)
 
     def over(self, topic: str) -> str | None:
@@ -194,7 +195,8 @@ def fill(space: TopicSpace, values: Mapping[str, tuple[str, ...]]) -> tuple[Gran
     return tuple(Grant(prefix, upstream, space.actions) for prefix, upstream in found)
 
 
-def named_filters(spaces: Iterable[TopicSpace]) -> tuple[str, ...]:
+@lru_cache(maxsize=16)  # what is spoken does not change: all devices share one
+def named_filters(spaces: tuple[TopicSpace, ...]) -> tuple[str, ...]:
     """Return filters that match what some device may publish or hear at a broker under a name that its own topics lack."""
     upstreams = dict.fromkeys(space.upstream for space in spaces if "{" in space.upstream)
     return tuple(f"{_PLACEHOLDER.sub('+', upstream)}/#" for upstream in upstreams)
