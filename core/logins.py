@@ -1,18 +1,19 @@
 """Whose login is this: the credential, external key or user behind what was presented, once it is proved."""
 
-import re
+from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
 
 from core.configuration import Seals
-from core.credentials import basic_id, secret_id, triple_id
+from core.credentials import secret_id, triple_id
 from core.crypto import session_tokens, signatures
 from core.crypto.session_tokens import Audience, Session
 from core.errors import Reason, Refusal, WrongSecret
 from core.issuer import Issuer
 from core.messages import Login, MqttLogin, TokenLogin, Triple, TripleLogin
 from core.model import Credential, CredentialId, CredentialKind, DeviceId, DirectoryEntry, EntryId, Lookup, Secret
+from core.mqtt_names import SESSION_USER, MqttNames, Place, is_drawn_id
 from core.ports import Repository
 from core.queries import (
     DeviceQuery,
@@ -23,13 +24,8 @@ from core.queries import (
     LoginQuery,
     LoginSnapshot,
 )
-from core.triples import keys_of, require_signed
+from core.triples import require_signed
 
-SESSION_USER = "Auth:JWT"
-"""The MQTT user name of a user whose password is the bearer token of a session (Xively)."""
-
-# Ids that this registry draws for devices: UUIDv7 (RFC 9562, section 5.7). Random ids, as clients draw them, are others.
-_DRAWN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _MARK_BYTES = 8
 _MARK_CHARACTERS = 8
 
@@ -95,44 +91,35 @@ class Logins(msgspec.Struct, frozen=True):
         return found
 
     async def _find_mqtt(self, login: MqttLogin) -> Found:
-        """Look for a session, a triple, the id of a device or user with its secret, and what an operator or device chose.
+        """Look for a session, the id of a device with its secret, what `MqttNames` says, and a user with its secret.
 
-        Of the last, client id and user name together come before the user name alone, as ThingsBoard has it, and an external
-        id with its key comes last.
+        An external id with its key comes last.
         """
         if login.username == SESSION_USER:
             return await self._find_user_session(login.password)
-        keys = keys_of(login.username)
-        name = login.username or login.client_id
-        ids = [
-            secret_id(login.password.reveal()),
-            triple_id(keys.product_key, keys.device_key) if keys else "",
-            basic_id(login.client_id, login.username),
-        ]
-        if login.client_id and login.username:
-            ids.append(login.username)
-        by_secret, by_keys, *candidates = await self._read(*map(self.issuer.lookup_id, ids))
-        if by_secret is not None and by_secret.device.id == name:
+        names = MqttNames(login.username, login.client_id)
+        places = names.places()
+        ids = [secret_id(login.password.reveal()), *(place.id for place in places)]
+        by_secret, *placed = await self._read(*map(self.issuer.lookup_id, ids))
+        if by_secret is not None and by_secret.device.id == names.name:
             _require_one_id(login)
             return by_secret
-        triple = self._triple(by_keys)
-        if by_keys is not None and triple is not None:
-            require_signed(login, triple, by_keys.profile)
-            return by_keys
-        return await self._find_chosen(login, candidates) or await self._find_user(name, login) or await self._nobody(login)
+        for found in _fitting(places, placed):
+            await self._require_match(found, login)
+            return found
+        return await self._find_user(names.name, login) or await self._nobody(login)
 
-    async def _find_chosen(self, login: MqttLogin, candidates: list[LoginSnapshot | None]) -> LoginSnapshot | None:
-        for place, found in enumerate(candidates):
-            kinds = (CredentialKind.MQTT_BASIC,) if _is_joint(login, place) else _BY_NAME
-            if found is not None and found.credential.kind in kinds:
-                if await self.issuer.matches(found.credential, login):
-                    return found
-                raise unknown("login.password")
-        return None
+    async def _require_match(self, found: LoginSnapshot, login: MqttLogin) -> None:
+        """Check the password of a device whose credential is known. Raises `Refusal`."""
+        triple = self._triple(found)
+        if triple is not None:
+            require_signed(login, triple, found.profile)
+        elif found.credential.kind is CredentialKind.DEVICE_SECRET or not await self.issuer.matches(found.credential, login):
+            raise unknown("login.password")
 
     async def _find_user(self, name: str, login: MqttLogin) -> UserLogin | None:
         """Return the user whose id and MQTT secret these are."""
-        if _DRAWN_ID.fullmatch(name) is None or not login.password.reveal():
+        if not is_drawn_id(name) or not login.password.reveal():
             return None
         lookup = self.issuer.lookup_id(secret_id(login.password.reveal()))
         entry = await self.repository.read(EntrySecretQuery(lookup))
@@ -153,7 +140,7 @@ class Logins(msgspec.Struct, frozen=True):
         if config is not None:
             return config
         await self.issuer.match_nothing(login)
-        if _DRAWN_ID.fullmatch(login.username or login.client_id) and login.password.reveal():
+        if is_drawn_id(login.username or login.client_id) and login.password.reveal():
             raise WrongSecret("the credentials are not known", check="login.user")
         raise unknown("login.user")
 
@@ -164,6 +151,11 @@ class Logins(msgspec.Struct, frozen=True):
         vault = self.issuer.vault
         expected = Seals(vault).external_key(found.device.id, found.external_key) if found else vault.open_decoy()
         return found if expected == login.password else None
+
+    async def named(self, names: MqttNames) -> list[LoginSnapshot]:
+        """Return the credentials that these names find, in the order in which a login takes them."""
+        places = names.places()
+        return _fitting(places, await self._read(*(self.issuer.lookup_id(place.id) for place in places)))
 
     def is_valid(self, credential: Credential) -> bool:
         """Tell whether a credential's time is not over."""
@@ -178,11 +170,15 @@ class Logins(msgspec.Struct, frozen=True):
         return [each if each is not None and self.is_valid(each.credential) else None for each in found]
 
     def _triple(self, found: LoginSnapshot | None) -> Triple | None:
-        value = self.issuer.reveal(found.credential) if found is not None else None
+        if found is None or found.credential.kind is not CredentialKind.DEVICE_SECRET:
+            return None
+        value = self.issuer.reveal(found.credential)
         return value if isinstance(value, Triple) else None
 
 
-_BY_NAME = (CredentialKind.ACCESS_TOKEN, CredentialKind.MQTT_BASIC)
+def _fitting(places: Sequence[Place], found: Sequence[LoginSnapshot | None]) -> list[LoginSnapshot]:
+    pairs = zip(places, found, strict=True)
+    return [each for place, each in pairs if each is not None and each.credential.kind in place.kinds]
 
 
 def session_mark(credential: CredentialId) -> str:
@@ -195,14 +191,9 @@ def secret_proof(lookup: Lookup) -> str:
     return lookup[:_MARK_BYTES].hex()
 
 
-def _is_joint(login: MqttLogin, place: int) -> bool:
-    """Tell whether a candidate was found by more than a user name, where a token cannot stand."""
-    return place == 0 and bool(login.client_id)
-
-
 def _require_one_id(login: MqttLogin) -> None:
     """Refuse a device that names itself twice and differently; a client id that nobody here drew is no name."""
-    if login.username and login.client_id != login.username and _DRAWN_ID.fullmatch(login.client_id):
+    if login.username and login.client_id != login.username and is_drawn_id(login.client_id):
         raise Refusal(Reason.MALFORMED, "client id and user name name different devices", check="login.two_devices")
 
 

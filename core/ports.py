@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from core.messages import Identity
 from core.model import (
     BootstrapConfig,
     Channel,
@@ -121,6 +122,21 @@ class Notifier(Protocol):
 
     def listen(self, told: Callable[[frozenset[str]], None]) -> Callable[[], None]:
         """Call `told`, from the loop, with what the others let know; returns what ends that."""
+        ...
+
+
+class BrokerAccess(Protocol):
+    """A broker that asks this gateway who may come in, and does not ask again for as long as a connection lasts."""
+
+    def let_in(self, identity: Identity, username: str, client_id: str) -> None:
+        """Note that the broker is told to let somebody in, who is to be let go once that is right no longer."""
+        ...
+
+    def let_go(self, username: str, client_id: str) -> None:
+        """Have the connections closed that were let in with this user name, without waiting; those who may come back.
+
+        While the broker cannot be reached it is kept in mind.
+        """
         ...
 
 

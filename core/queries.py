@@ -93,6 +93,12 @@ class DeviceQuery(Query[DeviceSnapshot | None], frozen=True):
     id: DeviceId
 
 
+class AnyDeviceQuery(Query[DeviceSnapshot | None], frozen=True):
+    """One device by id, whatever its tenant: ids are unique over the whole system."""
+
+    id: DeviceId
+
+
 class DeviceNamesQuery(Query[tuple[DeviceSnapshot | None, ...]], frozen=True):
     """Devices of a tenant by name: one answer each, in order."""
 
@@ -380,6 +386,12 @@ class EntryQuery(Query[DirectoryEntry | None], frozen=True):
     """One entry of a tenant's directory, by id."""
 
     tenant: TenantId
+    id: EntryId
+
+
+class AnyEntryQuery(Query[DirectoryEntry | None], frozen=True):
+    """One entry by id, whatever its tenant."""
+
     id: EntryId
 
 

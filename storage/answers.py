@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from core.model import Credential, Device, DeviceId, Lookup, OperatorToken, Profile, ProfileId, Tenant, TenantId
 from core.queries import (
+    AnyDeviceQuery,
     ClaimQuery,
     ClaimSnapshot,
     DeviceNamesQuery,
@@ -60,7 +61,6 @@ DEVICES_BY_ID = Grouped(
     f"WITH asked (id) AS (VALUES {{rows}}) SELECT {rows.DEVICE} FROM asked CROSS JOIN device ON device.id = asked.id",
     width=1,
 )
-DEVICE = f"SELECT {rows.DEVICE} FROM device WHERE id = ? AND tenant = ?"
 TENANT = f"SELECT {rows.TENANT} FROM tenant WHERE id = ?"
 PROFILE_BY_ID = f"SELECT {rows.PROFILE} FROM profile WHERE id = ? AND tenant = ?"
 PROFILE_BY_NAME = f"SELECT {rows.PROFILE} FROM profile WHERE tenant = ? AND name = ?"
@@ -113,10 +113,17 @@ def logins(connection: sqlite3.Connection, queries: Sequence[LoginQuery]) -> lis
     return [tuple(owners.get(lookup) for lookup in query.lookups) for query in queries]
 
 
-def device(connection: sqlite3.Connection, query: DeviceQuery) -> DeviceSnapshot | None:
-    """Answer for one device."""
-    row = connection.execute(DEVICE, (query.id, query.tenant)).fetchone()
-    return None if row is None else snapshots(connection, [rows.device(row)])[0]
+def devices(connection: sqlite3.Connection, queries: Sequence[DeviceQuery]) -> list[DeviceSnapshot | None]:
+    """Answer for devices of a tenant, all from the same moment."""
+    found = devices_by_id(connection, list({query.id for query in queries}))
+    snapshots = [(found.get(query.id), query.tenant) for query in queries]
+    return [each if each is not None and each.device.tenant == tenant else None for each, tenant in snapshots]
+
+
+def any_devices(connection: sqlite3.Connection, queries: Sequence[AnyDeviceQuery]) -> list[DeviceSnapshot | None]:
+    """Answer for devices of any tenant, all from the same moment."""
+    found = devices_by_id(connection, list({query.id for query in queries}))
+    return [found.get(query.id) for query in queries]
 
 
 def devices_named(connection: sqlite3.Connection, query: DeviceNamesQuery) -> tuple[DeviceSnapshot | None, ...]:

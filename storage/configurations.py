@@ -61,10 +61,11 @@ def external_keys(connection: sqlite3.Connection, queries: Sequence[ExternalKeyQ
     return [keys.get(query.external_id) for query in queries]
 
 
-def config(connection: sqlite3.Connection, query: ConfigQuery) -> BootstrapSnapshot | None:
-    """Answer for the configuration of one device."""
-    found = configs_by_id(connection, [query.id]).get(query.id)
-    return found if found is not None and found.config.tenant == query.tenant else None
+def configs(connection: sqlite3.Connection, queries: Sequence[ConfigQuery]) -> list[BootstrapSnapshot | None]:
+    """Answer for the configurations of devices, all from the same moment."""
+    found = configs_by_id(connection, list({query.id for query in queries}))
+    snapshots = [(found.get(query.id), query.tenant) for query in queries]
+    return [each if each is not None and each.config.tenant == tenant else None for each, tenant in snapshots]
 
 
 def channels(connection: sqlite3.Connection, query: ChannelsQuery) -> tuple[Channel | None, ...]:

@@ -3,10 +3,11 @@
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from core.model import DirectoryEntry, PendingClaim
+from core.model import DirectoryEntry, EntryId, PendingClaim
 from core.queries import (
+    AnyEntryQuery,
     Counted,
     DeviceClaimQuery,
     EntryLoginQuery,
@@ -38,7 +39,11 @@ ENTRIES_BY_LOOKUP = Grouped(
     CROSS JOIN entry ON entry.lookup = asked.lookup""",
     width=1,
 )
-ENTRY = f"SELECT {directory_rows.ENTRY} FROM entry WHERE id = ? AND tenant = ?"
+ENTRIES_BY_ID = Grouped(
+    f"""WITH asked (id) AS (VALUES {{rows}}) SELECT {directory_rows.ENTRY} FROM asked
+    CROSS JOIN entry ON entry.id = asked.id""",
+    width=1,
+)
 ENTRY_BY_LOGIN = f"SELECT {directory_rows.ENTRY} FROM entry WHERE tenant = ? AND login = ? AND login <> ''"
 
 _CLAIM_COLUMNS = directory_rows.CLAIM.count(",") + 1
@@ -70,10 +75,23 @@ def entry_secrets(connection: sqlite3.Connection, queries: Sequence[EntrySecretQ
     return [found.get(query.lookup) for query in queries]
 
 
-def entry(connection: sqlite3.Connection, query: EntryQuery) -> DirectoryEntry | None:
-    """Answer for one entry."""
-    row = connection.execute(ENTRY, (query.id, query.tenant)).fetchone()
-    return None if row is None else directory_rows.entry(row)
+def any_entries(connection: sqlite3.Connection, queries: Sequence[AnyEntryQuery]) -> list[DirectoryEntry | None]:
+    """Answer for entries of any tenant, all from the same moment."""
+    found = entries_by_id(connection, {query.id for query in queries})
+    return [found.get(query.id) for query in queries]
+
+
+def entries_of_tenants(connection: sqlite3.Connection, queries: Sequence[EntryQuery]) -> list[DirectoryEntry | None]:
+    """Answer for entries of a tenant, all from the same moment."""
+    found = entries_by_id(connection, {query.id for query in queries})
+    entries = [(found.get(query.id), query.tenant) for query in queries]
+    return [each if each is not None and each.tenant == tenant else None for each, tenant in entries]
+
+
+def entries_by_id(connection: sqlite3.Connection, ids: Collection[EntryId]) -> dict[EntryId, DirectoryEntry]:
+    """Return the entries of distinct ids."""
+    entries = map(directory_rows.entry, ENTRIES_BY_ID.run(connection, [(entry,) for entry in ids]))
+    return {entry.id: entry for entry in entries}
 
 
 def entry_login(connection: sqlite3.Connection, query: EntryLoginQuery) -> DirectoryEntry | None:

@@ -9,6 +9,8 @@ from core.errors import Conflict
 from core.model import DEFAULT_TENANT, OperatorToken, Profile, Tenant
 from core.ports import Changes
 from core.queries import (
+    AnyDeviceQuery,
+    AnyEntryQuery,
     BootstrapQuery,
     ChannelPage,
     ChannelsQuery,
@@ -68,9 +70,11 @@ class MemoryRepository:
             PendingClaimQuery: recollection.pending_claim,
             DeviceClaimQuery: recollection.device_claim,
             EntryQuery: recollection.entry,
+            AnyEntryQuery: lambda shelves, query: shelves.entry(query.id),
             EntryLoginQuery: recollection.entry_login,
             EntrySecretQuery: recollection.entry_secret,
             DeviceQuery: recall.device,
+            AnyDeviceQuery: lambda shelves, query: recall.snapshot(shelves, shelves.device(query.id)),
             DeviceNamesQuery: recall.devices_named,
             ConfigQuery: recall.config,
             ChannelsQuery: recall.channels,

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from core.queries import (
+    AnyDeviceQuery,
+    AnyEntryQuery,
     BootstrapQuery,
     ChannelPage,
     ChannelsQuery,
@@ -53,18 +55,21 @@ TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[An
     PendingClaimQuery: directory.pending_claims,
     DeviceClaimQuery: directory.device_claims,
     EntrySecretQuery: directory.entry_secrets,
+    DeviceQuery: answers.devices,
+    AnyDeviceQuery: answers.any_devices,
+    ConfigQuery: configurations.configs,
+    EntryQuery: directory.entries_of_tenants,
+    AnyEntryQuery: directory.any_entries,
 }
-"""What devices and their users ask, in large numbers: all queries of a kind at once."""
+"""What devices, their users and brokers ask, in large numbers: all queries of a kind at once."""
 
 EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
-    DeviceQuery: answers.device,
     DeviceNamesQuery: answers.devices_named,
     DevicePage: pages.devices,
     LabelledPage: counted.labelled,
     DeviceSearch: searching.devices,
     SerialsQuery: enrolment.serials,
     FirmwareCountsQuery: firmware.counts,
-    ConfigQuery: configurations.config,
     ConfigPage: counted.configs,
     ChannelsQuery: configurations.channels,
     ChannelPage: counted.channels,
@@ -74,7 +79,6 @@ EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     ProfileQuery: answers.profile,
     ProfilePage: pages.profiles,
     ProfileSearch: searching.profiles,
-    EntryQuery: directory.entry,
     EntryLoginQuery: directory.entry_login,
     EntryPage: directory.entries,
     TokenQuery: answers.token,

@@ -6,7 +6,6 @@ import pytest
 from core.crypto import session_tokens
 from core.crypto.session_tokens import Audience, Session
 from core.errors import Reason, Refusal, WrongSecret
-from core.logins import SESSION_USER
 from core.messages import AccessToken, ClientSecret, CredentialValue, Identity, MqttLogin, Report, TokenLogin
 from core.model import (
     DEFAULT_TENANT,
@@ -20,6 +19,7 @@ from core.model import (
     Role,
     Secret,
 )
+from core.mqtt_names import SESSION_USER
 from core.ports import Changes
 from core.report import TakeReport
 from tests.core.registry import CONTEXT, Registry
