@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from adapters.settings import Address, BrokerAddress
+from adapters.brokers.address import BrokerAddress
+from adapters.settings import Address
 
 _OF_NO_USE: Final = (
     ("MQTT_UPSTREAM", ("MQTT_UPSTREAM_PASSWORD", "MQTT_UPSTREAM_CLIENT_ID")),

@@ -9,11 +9,12 @@ import msgspec
 
 from adapters import bootstrap_key, broker_cautions, layout, own_addresses, settings
 from adapters.answering import AnsweringConfig
+from adapters.brokers.address import BrokerAddress
 from adapters.coap.config import CoapConfig
 from adapters.dialects.mainflux import FLAVOURS
 from adapters.http.config import HttpConfig
 from adapters.mqtt.config import MqttConfig
-from adapters.settings import Address, BrokerAddress
+from adapters.settings import Address
 from core.limits import Rate
 from core.model import Secret
 from core.operate.configuring import Layout

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from adapters.brokers.address import BrokerAddress
 from core.addresses import is_http_address, is_mqtt_address
 from core.crypto.vault import MASTER_KEY_BYTES
 from core.limits import Rate
@@ -29,18 +30,6 @@ class Address(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         return f"{place}={'+'.join(self.dialects)}" if self.dialects else place
-
-
-class BrokerAddress(msgspec.Struct, frozen=True):
-    """Where a broker is, and the user name to log in with there, which may be empty."""
-
-    host: str
-    port: int
-    username: str = ""
-
-    def __str__(self) -> str:
-        place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        return f"mqtt://{self.username}@{place}" if self.username else f"mqtt://{place}"
 
 
 def addresses(known: tuple[str, ...]) -> Callable[[str], tuple[Address, ...]]:

@@ -5,16 +5,18 @@ from typing import Any
 
 import msgspec
 
-from adapters import bootstrap_key
+from adapters import bootstrap_key, spoken
 from adapters.answering import UseCase
 from adapters.config import Config
-from adapters.dialects import operator, thingsboard
+from adapters.dialects import brokers, operator, thingsboard
 from adapters.watching import Watches, session_key
+from core.acquaintance import Acquaintances
 from core.announce import Announce
 from core.associate import ClaimingTerms
 from core.audit import Audit
 from core.authenticate import Authenticate
 from core.bootstrap import Bootstrap
+from core.broker_questions import AskDelivery, AskLogin, AskTopics, BrokerQuestions
 from core.enrol import Enrol
 from core.fetch_triple import FetchTriple
 from core.fields import ReadFields, WriteFields
@@ -22,6 +24,7 @@ from core.firmware import NoteFirmware, TellFirmware
 from core.issuer import Issuer
 from core.limits import Buckets
 from core.login import OperatorLogin
+from core.logins import Logins
 from core.messages import (
     AnnounceClaims,
     AskFields,
@@ -41,7 +44,7 @@ from core.operate import Operate
 from core.operate.directing import LogIn
 from core.operate.messages import Operation, Operations
 from core.permit import Permit
-from core.ports import Repository
+from core.ports import BrokerAccess, Repository
 from core.provision import Provision
 from core.report import TakeReport
 from core.triples import WEAK_SIGN_METHODS
@@ -57,6 +60,7 @@ class Ports(msgspec.Struct, frozen=True):
     issuer: Issuer
     audit: Audit
     watches: Watches
+    access: BrokerAccess | None = None
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -65,6 +69,7 @@ class Bound(msgspec.Struct, frozen=True):
     use_cases: Mapping[type, UseCase]
     authenticate: Authenticate
     permit: Permit
+    acquaintances: Acquaintances
 
 
 class _Presence(msgspec.Struct, frozen=True):
@@ -81,6 +86,9 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
     """Bind them. `admin` is the admin token's, `reserved` are the ids that no tenant may have."""
     base = (ports.repository, ports.issuer, ports.audit)
     authenticate = Authenticate(*base, Buckets(config.limit_failures))
+    permit = Permit(ports.repository, ports.issuer)
+    acquaintances = Acquaintances(Logins(ports.repository, ports.issuer), authenticate.holds)
+    questions = BrokerQuestions(authenticate, acquaintances, permit, spoken.topic_spaces(config), ports.access)
     claiming = thingsboard.CLAIMING
     operate = Operate(
         *base,
@@ -100,9 +108,14 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
             Operation: operate,
             Operations: operate.each,
             operator.DescribeApi: operator.describe,
+            AskLogin: questions.login,
+            AskTopics: questions.topics,
+            AskDelivery: questions.delivery,
+            brokers.Declined: brokers.decline,
         },
         authenticate,
-        Permit(ports.repository, ports.issuer),
+        permit,
+        acquaintances,
     )
 
 

@@ -69,7 +69,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *SHARED,
         "adapters.brokers",
         "adapters.watching",
-        "adapters.settings",
         "aiomqtt",
         "aiohttp",
         "paho",
@@ -80,6 +79,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 COMPOSITION = (
     "adapters.app",
     "adapters.bootstrap_key",
+    "adapters.broker_cautions",
     "adapters.cli",
     "adapters.__main__",
     "adapters.commands",

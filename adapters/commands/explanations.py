@@ -5,6 +5,7 @@ from typing import Final
 
 from adapters.commands.allocating_explanations import ALLOCATING, ALLOCATING_COMMANDS
 from adapters.commands.associating_explanations import ASSOCIATING, ASSOCIATING_COMMANDS
+from adapters.commands.broker_explanations import BROKERS
 from adapters.commands.configuring_explanations import CONFIGURING, CONFIGURING_COMMANDS
 from adapters.commands.directing_explanations import DIRECTING_COMMANDS
 from adapters.commands.explanation import Explanation
@@ -54,6 +55,7 @@ EXPLANATIONS: Final = MappingProxyType(
         **SIGNED,
         **LOGINS,
         **XIVELY,
+        **BROKERS,
         "claim.empty": Explanation(
             "The device sent an empty claim key or an empty secret.",
             "Write the profile's key and secret into the firmware (firstlight profile show NAME shows the key).",

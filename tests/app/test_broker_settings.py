@@ -3,8 +3,8 @@
 import pytest
 
 from adapters import config
+from adapters.brokers.address import BrokerAddress
 from adapters.config import Config, SettingError
-from adapters.settings import BrokerAddress
 
 LONG = "x" * 24
 
