@@ -244,7 +244,7 @@ class Connection(Subscriber):
             front = self._shared.front
             if front is None or identity.credential is None:
                 self._accept(packet, identity=identity)
-            elif not self._is_over():
+            elif not (self._is_over() or self._transport.is_closing()):  # which, lost already, would tell no successor
                 self._hand_over(Relay(Arrived(packet, identity, self._peer, self._source), front, self._shared, self._exchange))
 
     def _hand_over(self, relay: Relay) -> None:

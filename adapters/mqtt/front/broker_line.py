@@ -19,6 +19,10 @@ class DeviceSide(Protocol):
         """Read or rest, as the broker takes what it is sent or not."""
         ...
 
+    def bound(self, name: str) -> None:
+        """Count what a limit refused."""
+        ...
+
     def broker_lost(self) -> None:
         """End, now that the broker is gone."""
         ...
@@ -65,6 +69,8 @@ class BrokerLine(Line):
 
     def expired(self, expiry: Expiry) -> None:
         """Give up on a broker that reads nothing."""
+        if self._device is not None:
+            self._device.bound("upstream_stall")
         self.abort()
 
     def finish(self) -> None:

@@ -1,18 +1,24 @@
 """Cuts one direction of a connection into packets, and lets those pass that need no second look."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
+from adapters.mqtt.encode import varint
+from adapters.mqtt.fields import malformed
 from adapters.mqtt.packets import ProtocolError, ReasonCode
 
 _PUBLISH: Final = 0x30
 _KIND: Final = 0xF0
 _QOS: Final = 0x06
+_LONGEST_HEAD: Final = 5  # first byte and four of the length
 
 UNCHANGED: Final = b""
 """Among the ways of topics: the message passes as it is."""
+
+NO_WAYS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +39,7 @@ class Cutter:
     __slots__ = ("_at", "_data", "_limit", "_needed", "_version", "passed", "passing", "ways")
 
     def __init__(self, version: int, limit: int, passing: frozenset[int]) -> None:
-        self.ways: Mapping[bytes, bytes] = {}
+        self.ways = NO_WAYS
         self.passing = passing
         self.passed: list[bytes] = []
         self._version = version
@@ -85,8 +91,10 @@ class Cutter:
         while end - at >= 2:
             first, length, body = data[at], data[at + 1], at + 2
             if length >= 0x80:
-                length, body = self._length(data, at + 1)
+                length, body = _long_length(data, at + 1)
                 if not body:
+                    if end - at >= _LONGEST_HEAD:
+                        error = malformed("the remaining length has more than four bytes")
                     break
             stop = body + length
             if stop - at > self._limit:
@@ -99,7 +107,9 @@ class Cutter:
                 topic_end = body + 2 + (data[body] << 8 | data[body + 1])
                 way = ways.get(data[body + 2 : topic_end]) if topic_end <= stop else None
                 rest = topic_end + 2 if first & _QOS else topic_end
-                if way is not None and not (with_properties and (rest >= stop or data[rest])):
+                # What is cut off, or has QoS 3, is for somebody to refuse.
+                whole = rest < stop and not data[rest] if with_properties else rest <= stop
+                if way is not None and whole and first & _QOS != _QOS:
                     if way:
                         self.passed += (data[run:at], _head(first, length - topic_end + body + len(way)), way)
                         run = topic_end
@@ -112,35 +122,28 @@ class Cutter:
             break
         if run < at:
             self.passed.append(data[run:at])
+        if found is None:
+            self._keep(data, at)
+        else:
+            self._data, self._at = data, stop
         if error is not None:
             raise error
-        self._keep(data, at if found is None else stop)
         return found
 
     def _keep(self, data: bytes, at: int) -> None:
-        if at == len(data):
-            self._data, self._at, self._needed = b"", 0, 0
-        else:
-            self._data, self._at = data, at
+        """Keep the beginning of a packet, without what came with it: the rest may be long in coming."""
+        self._data, self._at, self._needed = data[at:], 0, max(self._needed - at, 0)
 
-    def _length(self, data: bytes, at: int) -> tuple[int, int]:
-        """Return a length of several bytes and where the body begins, 0 where that is not known yet (section 2.1.4)."""
-        length = 0
-        for position in range(at, min(at + 4, len(data))):
-            length |= (data[position] & 0x7F) << 7 * (position - at)
-            if data[position] < 0x80:
-                return length, position + 1
-        if len(data) - at >= 4:
-            raise ProtocolError(ReasonCode.MALFORMED_PACKET, "the remaining length has more than four bytes")
-        return 0, 0
+
+def _long_length(data: bytes, at: int) -> tuple[int, int]:
+    """Return a length of several bytes and where the body begins, 0 where that is not said (section 2.1.4)."""
+    length = 0
+    for position in range(at, min(at + 4, len(data))):
+        length |= (data[position] & 0x7F) << 7 * (position - at)
+        if data[position] < 0x80:
+            return length, position + 1
+    return 0, 0
 
 
 def _head(first: int, length: int) -> bytes:
-    if length < 0x80:
-        return bytes((first, length))
-    out = bytearray((first,))
-    while length > 0x7F:
-        out.append(length & 0x7F | 0x80)
-        length >>= 7
-    out.append(length)
-    return bytes(out)
+    return bytes((first, length)) if length < 0x80 else bytes((first,)) + varint(length)

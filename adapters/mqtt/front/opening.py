@@ -19,6 +19,8 @@ from core.errors import Reason, Refusal
 WILL = "mqtt.will"
 """The check that refuses a will for a topic that is not the client's."""
 
+_LONGEST_BYTES = 65_535  # of a string (OASIS MQTT 5.0, section 1.5.4)
+
 
 class Way(msgspec.Struct, frozen=True):
     """What a client goes through. The broker's first packet is awaited as `first`."""
@@ -33,9 +35,12 @@ class Way(msgspec.Struct, frozen=True):
 async def enter(arrived: Arrived, way: Way, most_bytes: int) -> Welcome:
     """Log in to the broker; returns what it answered. The device may send packets of `most_bytes`.
 
-    Raises `Refusal`: UNAVAILABLE where the broker or the registry cannot be reached, FORBIDDEN for a will elsewhere.
+    Raises `Refusal`: UNAVAILABLE where the broker or the registry cannot be reached, FORBIDDEN for a will elsewhere, MALFORMED
+    for a client identifier that is too long beside the device's id.
     """
     upstream, sent = way.front.upstream, arrived.connect
+    if len(upstream.client_id(arrived.identity, sent.client_id).encode()) > _LONGEST_BYTES:
+        raise Refusal(Reason.MALFORMED, "the client identifier is too long", check="mqtt.client_id")
     try:
         async with asyncio.timeout(upstream.seconds):
             await way.rights.ask()

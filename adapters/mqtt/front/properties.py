@@ -9,6 +9,7 @@ from adapters.mqtt.packets import ProtocolError, ReasonCode
 
 RESPONSE_TOPIC: Final = 0x08
 ASSIGNED_CLIENT_ID: Final = 0x12
+SERVER_KEEP_ALIVE: Final = 0x13
 TOPIC_ALIAS_MAXIMUM: Final = 0x22
 TOPIC_ALIAS: Final = 0x23
 MAXIMUM_PACKET_SIZE: Final = 0x27

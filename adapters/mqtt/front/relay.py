@@ -75,18 +75,22 @@ class Relay(Sender):
             return
         if not welcome.accepted:
             self._front.refused(welcome.code, self._arrived.identity.device_name)
-        self.write(welcome.connack)
-        if not welcome.accepted:
+            self.write(welcome.connack)
             self.end(None)
             return
-        self._in = True
+        self.write(welcome.connack)
+        self._in, self._first = True, None
+        self._crossing.enter()
+        self._wrote = self.loop.time()
         self._front.entered()
         connect = self._arrived.connect
+        keep_alive = connect.keep_alive if welcome.keep_alive is None else welcome.keep_alive
         # Neither password nor will is needed any more.
-        self._arrived = msgspec.structs.replace(
-            self._arrived, connect=msgspec.structs.replace(connect, password=None, will=None, raw_properties=b"")
-        )
+        connect = msgspec.structs.replace(connect, password=None, will=None, raw_properties=b"", keep_alive=keep_alive)
+        self._arrived = msgspec.structs.replace(self._arrived, connect=connect)
         self._flow_down()
+        if self._broker.lost:
+            self.broker_lost()  # at once, when nobody listened yet
 
     def _turn_away(self, refusal: Refusal) -> None:
         self.write(connack.refused(self._arrived.connect, refusal))
@@ -101,19 +105,25 @@ class Relay(Sender):
             self._flow_up()
 
     def _flow_up(self) -> None:
-        up = self._crossing.up
+        """Pass on, refuse and answer what is here, until something must be waited for or others have their turn."""
+        up, looked_at = self._crossing.up, 0
         try:
-            while self._task is None and self._in and not self.closing:
+            while self._in and self._task is None and not (self.closing or self.draining or self.blocked):
+                if looked_at == self._shared.config.turn_packets and up.pending:
+                    self.begin(asyncio.sleep(0))
+                    break
                 frame = up.next()
                 if frame is None:
                     break
+                looked_at += 1
                 self.look_at(frame)
         except ProtocolError as error:
             self.fail(error)
-        data = up.take_passed()
-        if data:
-            self._wrote = self.loop.time()
-            self._broker.write(data)
+        passed = self.pass_on()
+        if passed or looked_at:
+            self.deadlines.packet = NEVER  # that was a whole packet
+        if looked_at and not passed:
+            self.keep_alive()
         self._settle()
 
     # From the broker
@@ -128,20 +138,20 @@ class Relay(Sender):
         down = self._crossing.down
         try:
             while not self.closing:
-                if self._first is not None and self._first.done() and not self._in:
-                    break
+                if self._first is not None and self._first.done():
+                    break  # the rest waits until that was read
                 frame = down.next()
                 if frame is None:
                     break
                 self._hear(frame)
         except ProtocolError as error:
+            self.write(down.take_passed())
             self._broker_broke(error)
         self.write(down.take_passed())
 
     def _hear(self, frame: Frame) -> None:
-        if not self._in:
-            if self._first is not None and not self._first.done():
-                self._first.set_result(frame)
+        if self._first is not None:
+            self._first.set_result(frame)
             return
         crossed = self._crossing.from_broker(frame)
         if crossed.to_device:
@@ -155,9 +165,9 @@ class Relay(Sender):
     def _broker_broke(self, error: ProtocolError) -> None:
         self._shared.meter.bound("mqtt.upstream_packet")
         log.warning("the broker sent what cannot be passed on", device=self._arrived.identity.device_name, detail=str(error))
-        if self._in:
+        if self._first is None:
             self.end(ReasonCode.SERVER_SHUTTING_DOWN)
-        elif self._first is not None and not self._first.done():
+        else:
             self._first.set_exception(error)
 
     def broker_takes(self) -> None:
@@ -174,12 +184,14 @@ class Relay(Sender):
     # Back-pressure
 
     def hold(self) -> None:
-        """Take nothing more from the broker while the client does not take it."""
+        """Take nothing more from either side while the client takes neither deliveries nor answers."""
+        super().hold()
         self._broker.read(False)
 
     def resumed(self) -> None:
         """Go on."""
         self._broker.read(True)
+        self._flow_up()
         self.push_on()
 
     def pushed(self) -> None:
@@ -211,14 +223,14 @@ class Relay(Sender):
 
     def expired(self, expiry: Expiry) -> None:
         """Close on what took too long. Whether the client is silent is for the broker to see."""
-        if self._task is not None and expiry is not Expiry.STALL:
-            self.deadlines.packet = NEVER
-            return
-        self.bound(expiry.value)
         if expiry is Expiry.STALL:
+            self.bound(expiry.value)
             self._broker.drop()
             self.abort()
+        elif self._task is not None or not self._takes:
+            self.deadlines.packet = NEVER  # until it is read again
         else:
+            self.bound(expiry.value)
             self.end(ReasonCode.KEEP_ALIVE_TIMEOUT)
 
     def _disowned(self) -> None:
@@ -242,7 +254,7 @@ class Relay(Sender):
         self._forget()
         if not self._in and self._task is not None:
             self._task.cancel()
-        self._broker.write(self._crossing.up.take_passed())
+        self.pass_on()
         self._broker.finish()
         self.close()
 
@@ -255,6 +267,7 @@ class Relay(Sender):
         """End whatever tells this connection of changes."""
         self.unwatch()
         self._attended()
+        self._attended = _nothing  # which knows this connection: nobody else can, so nothing is left to collect
         self._rights.forget()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -274,20 +287,23 @@ class Relay(Sender):
     def _settle(self) -> None:
         """Leave the connection in order: at work, gone, closing, or waiting for the right things."""
         if self._task is not None:
-            self.read(self._in and not self._broker.blocked and self._crossing.up.pending <= self._shared.config.queue_bytes)
+            self.read(self._takes and self._crossing.up.pending <= self._shared.config.queue_bytes)
         elif self.pushing and (self.lost or self.draining):
-            pass  # `pushed` comes back here
+            self.read(False)  # `pushed` comes back here
         elif self.lost:
             self._leave()
         elif self.draining:
             self.end(ReasonCode.SERVER_SHUTTING_DOWN)
         elif not self.closing:
-            self.read(not self._broker.blocked)
-            if self.deadlines.packet == NEVER and self._crossing.up.pending:
+            self.read(self._takes)
+            if self.deadlines.packet == NEVER and self._takes and self._crossing.up.pending:
                 self.deadlines.packet = after(self.loop.time(), self._shared.config.packet_seconds)
-            elif not self._crossing.up.pending:
-                self.deadlines.packet = NEVER
             self.arm()
+
+    @property
+    def _takes(self) -> bool:
+        """Tell whether there is room for what the client sends, here and at the broker."""
+        return self._in and not (self.blocked or self.draining or self._broker.blocked)
 
     def _leave(self) -> None:
         self._broker.finish()

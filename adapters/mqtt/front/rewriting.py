@@ -18,6 +18,8 @@ from core.messages import Identity
 PINGREQ: Final = b"\xc0\x00"
 _NAMES: Final = MappingProxyType({3: b"\x00\x06MQIsdp\x03", 4: b"\x00\x04MQTT\x04", 5: b"\x00\x04MQTT\x05"})
 _SUBSCRIBE, _UNSUBSCRIBE = 0x82, 0xA2
+_FLAGS = 0x02
+_FAILURE = 0x80  # the only refusal of a filter before version 5
 _RETURN_UNAVAILABLE = 3
 
 # What a broker says of its own client, which we are: no fault of the device's, which may come back.
@@ -52,10 +54,14 @@ def _connect_properties(sent: Connect, upstream: Upstream) -> bytes:
 
 
 class Welcome(msgspec.Struct, frozen=True, gc=False):
-    """What a broker answered to CONNECT: its own code, and the CONNACK for the device."""
+    """What a broker answered to CONNECT: its own code, and the CONNACK for the device.
+
+    `keep_alive` is what it wants in place of the device's own, in seconds; None: that holds.
+    """
 
     code: int
     connack: bytes
+    keep_alive: int | None = None
 
     @property
     def accepted(self) -> bool:
@@ -74,11 +80,14 @@ def welcome(frame: Frame, sent: Connect, assigned: str, most_bytes: int) -> Welc
     if sent.version < 5:
         shown = code if code in (0, 2) else _RETURN_UNAVAILABLE
         return Welcome(code, bytes((0x20, 2, present, shown)))
-    block, _ = read_block(frame.body, 2)
     if code:
-        shown = ReasonCode.SERVER_UNAVAILABLE if code in _OURS_TO_MEND else code
+        # A broker that does not know version 5 answers as the earlier ones did, with a code below 0x80.
+        shown = ReasonCode.SERVER_UNAVAILABLE if code < 0x80 or code in _OURS_TO_MEND else code
         return Welcome(code, packet(0x20, bytes((0, shown, 0))))
-    return Welcome(code, packet(0x20, bytes((present, code)) + _with_varint(_announced(block, assigned, most_bytes))))
+    block, _ = read_block(frame.body, 2)
+    connack = packet(0x20, bytes((present, code)) + _with_varint(_announced(block, assigned, most_bytes)))
+    wanted = (value for identifier, value, _ in each(block) if identifier == properties.SERVER_KEEP_ALIVE)
+    return Welcome(code, connack, next(wanted, None))
 
 
 def _announced(block: bytes, assigned: str, most_bytes: int) -> bytes:
@@ -157,6 +166,9 @@ class Filters(msgspec.Struct, frozen=True, gc=False):
 def read_filters(frame: Frame, version: int, most: int) -> Filters:
     """Take a SUBSCRIBE or UNSUBSCRIBE of at most so many filters apart (sections 3.8, 3.10). Raises `ProtocolError`."""
     subscribes = frame.first & 0xF0 == _SUBSCRIBE & 0xF0
+    # MQTT 3.1 marks what is sent again with DUP (its section 2.1).
+    if frame.first & (0x07 if version == 3 else 0x0F) != _FLAGS:
+        raise malformed("the reserved flags are wrong")
     packet_id, at = read_packet_id(frame.body, 0)
     block = b""
     if version == 5:
@@ -196,8 +208,8 @@ def merge_codes(frame: Frame, version: int, codes: Sequence[int | None]) -> byte
     if version == 5:
         _, at = read_block(frame.body, at)
     given = iter(frame.body[at:])
-    merged = bytes(next(given, ReasonCode.UNSPECIFIED_ERROR) if code is None else code for code in codes)
-    return packet(frame.first, frame.body[:at] + merged)
+    merged = [next(given, _FAILURE) if code is None else code for code in codes]
+    return packet(frame.first, frame.body[:at] + bytes(merged if version == 5 else (min(code, _FAILURE) for code in merged)))
 
 
 def read_packet_id(body: bytes, at: int) -> tuple[int, int]:

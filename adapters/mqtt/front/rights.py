@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from adapters.exchange import Exchange
 from adapters.mqtt.front.crossing import Crossing
 from core.errors import Refusal
 from core.messages import Identity
 
+log = structlog.get_logger("firstlight")
+
 _RETRY_SECONDS = 5.0
 
 
 class Rights:
-    """Keeps the grants of a crossing true."""
+    """Keeps the grants of a crossing true. They are asked about by one at a time, so that no older answer comes last."""
 
-    __slots__ = ("_crossing", "_exchange", "_identity", "_over", "_parts", "_stale", "_task", "_unwatch")
+    __slots__ = ("_asking", "_crossing", "_exchange", "_identity", "_over", "_parts", "_stale", "_task", "_unwatch")
 
     def __init__(self, identity: Identity, exchange: Exchange, crossing: Crossing) -> None:
         self._identity = identity
@@ -23,19 +27,30 @@ class Rights:
         self._parts = ""
         self._unwatch: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._asking = False
         self._stale = False
         self._over = False
 
     async def ask(self) -> None:
-        """Ask, having made sure to be told of changes from before that on. Raises `Refusal` UNAVAILABLE."""
-        if not self._parts:
-            self._watch(self._identity.device)
-        grants = await self._exchange.permit(self._identity)
-        parts = "\n".join(grants.parts)
-        if parts and parts != self._parts and not self._over:
-            self._watch(parts)
-            grants = await self._exchange.permit(self._identity)  # something may have changed in between
-        self._crossing.permit(grants)
+        """Ask, and once more where something changed meanwhile. Raises `Refusal` UNAVAILABLE.
+
+        What the answer was read from is watched before it counts.
+        """
+        self._asking = True
+        try:
+            if not self._parts:
+                self._watch(self._identity.device)
+            self._stale = True
+            while self._stale and not self._over:
+                self._stale = False
+                grants = await self._exchange.permit(self._identity)
+                self._crossing.permit(grants)
+                parts = "\n".join(grants.parts)
+                if parts and parts != self._parts and not self._over:
+                    self._watch(parts)
+                    self._stale = True  # something may have changed in between
+        finally:
+            self._asking = False
 
     def forget(self) -> None:
         """Be told nothing more."""
@@ -53,16 +68,16 @@ class Rights:
 
     def _changed(self) -> None:
         self._stale = True
-        if self._task is None and not self._over:
+        if not self._asking and self._task is None and not self._over:
             self._task = asyncio.get_running_loop().create_task(self._renew())
 
     async def _renew(self) -> None:
         """Ask again; while there is no answer, what was true before is."""
         try:
-            while self._stale and not self._over:
-                self._stale = False
-                await self.ask()
-        except Refusal:
+            await self.ask()
+        except Exception as error:
+            if not isinstance(error, Refusal):
+                log.exception("what a device may do could not be looked up", device=self._identity.device_name)
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._changed)
         finally:
             self._task = None

@@ -100,6 +100,7 @@ class Sender(Subscriber):
 
     def _published(self, frame: Frame) -> None:
         sent = read_message(frame, self._version)
+        self._check_length(sent.topic)
         if not sent.topic and sent.block:
             raise ProtocolError(ReasonCode.TOPIC_ALIAS_INVALID, "topic aliases are not supported")
         if not valid_name(sent.topic):
@@ -126,9 +127,16 @@ class Sender(Subscriber):
         self._crossing.look_at_releases(session.awaits_release)
         if answer.closing is not None:
             self.end(answer.closing)
-        self._keep_alive()
 
-    def _keep_alive(self) -> None:
+    def pass_on(self) -> bool:
+        """Send the broker what passed, and tell whether there was something."""
+        data = self._crossing.up.take_passed()
+        if data:
+            self._wrote = self.loop.time()
+            self._broker.write(data)
+        return bool(data)
+
+    def keep_alive(self) -> None:
         """Let the broker know that the client lives, where it hears nothing of what it sends."""
         quiet = self._arrived.connect.keep_alive / _QUARTER
         if quiet and self.loop.time() - self._wrote > quiet and not self._is_over():
@@ -140,14 +148,24 @@ class Sender(Subscriber):
         packet_id, _ = read_packet_id(frame.body, 0)
         if self._session is not None and self._session.received(packet_id):
             self.write(self._session.release(PubRel(packet_id)))
-            self._crossing.look_at_releases(self._session.awaits_release)
         else:
             self._cross(self._crossing.release(frame))
+        self._crossing.look_at_releases(self._session is not None and self._session.awaits_release)
+
+    def _read_filters(self, frame: Frame) -> Filters:
+        sent = read_filters(frame, self._version, self._shared.config.filters_per_packet)
+        for wanted in sent.wanted:
+            self._check_length(wanted.topic_filter)
+            if not valid_filter(wanted.topic_filter):
+                raise ProtocolError(ReasonCode.TOPIC_FILTER_INVALID, "not a topic filter")
+        return sent
+
+    def _check_length(self, topic: str) -> None:
+        if len(topic.encode()) > self._shared.config.max_topic_bytes:
+            raise ProtocolError(ReasonCode.QUOTA_EXCEEDED, "the topic is too long", bound="max_topic_bytes")
 
     def _subscribe(self, frame: Frame) -> None:
-        sent = read_filters(frame, self._version, self._shared.config.filters_per_packet)
-        if any(not valid_filter(wanted.topic_filter) for wanted in sent.wanted):
-            raise ProtocolError(ReasonCode.TOPIC_FILTER_INVALID, "not a topic filter")
+        sent = self._read_filters(frame)
         identity = self._arrived.identity
         own = [each for each in sent.wanted if self._exchange.may_subscribe(each.topic_filter, identity)]
         if not own:
@@ -165,8 +183,8 @@ class Sender(Subscriber):
         told = await self.begin_watches(granted, session)
         if not self._is_over():
             self._subscribe_at_broker(sent, dict.fromkeys(granted.filters, 0))
+            self.pass_on()
         await self.tell(told, session)
-        self._keep_alive()
 
     def _subscribe_at_broker(self, sent: Filters, own: dict[str, int]) -> None:
         """Subscribe to what is the client's there; the answer says of each filter what became of it, here or there."""
@@ -189,9 +207,7 @@ class Sender(Subscriber):
         self._crossing.up.passed.append(rewriting.subscribe(sent, there, self._version))
 
     def _unsubscribe(self, frame: Frame) -> None:
-        sent = read_filters(frame, self._version, self._shared.config.filters_per_packet)
-        if any(not valid_filter(wanted.topic_filter) for wanted in sent.wanted):
-            raise ProtocolError(ReasonCode.TOPIC_FILTER_INVALID, "not a topic filter")
+        sent = self._read_filters(frame)
         filters = tuple(wanted.topic_filter for wanted in sent.wanted)
         there = [self._crossing.subscribe(topic_filter) for topic_filter in filters]
         codes = [ReasonCode.NO_SUBSCRIPTION_EXISTED] * len(filters)
