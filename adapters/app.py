@@ -15,17 +15,17 @@ import structlog
 
 from adapters import demo, keys, logs, own_addresses, spoken
 from adapters.answering import Answering, Identities
+from adapters.broker_work import BrokerWork, Doors, upstream_of
 from adapters.coap.server import CoapServer
 from adapters.config import Config, SettingError
 from adapters.exchange import Exchange
 from adapters.http.server import HttpServer, Page
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
-from adapters.mqtt.front.config import ClientIds, Upstream
 from adapters.mqtt.server import MqttServer
 from adapters.own_addresses import OwnAddresses
 from adapters.settings import Address
 from adapters.system import ScryptKeys, SystemClock, SystemEntropy
-from adapters.use_cases import Ports, bind
+from adapters.use_cases import Bound, Ports, bind
 from adapters.watching import WatchedRepository, Watches
 from core.attestation import secret_row
 from core.audit import Audit
@@ -101,10 +101,15 @@ class Running:
         self.own = OwnAddresses()
         self._log = gateway.log
         self._meter = gateway.meter
-        self.answering = self._answering(gateway)
+        doors = Doors()
+        access = doors if config.rabbitmq_api else None
+        ports = Ports(self.repository, self.issuer, self.audit, self.watches, access)
+        bound = bind(ports, config, self._admin(), self._reserved())
+        self.answering = self._answering(gateway, bound)
+        self._broker_work = BrokerWork(config, ports, bound, self.answering, self.own, gateway.meter, doors)
         self.http = HttpServer(self.answering, gateway.meter, config.http_bounds, self._pages())
         self.coap = CoapServer(self.answering, gateway.meter, config.coap_bounds)
-        self.mqtt = MqttServer(self.answering, gateway.meter, config.mqtt_bounds, _upstream(config))
+        self.mqtt = MqttServer(self.answering, gateway.meter, config.mqtt_bounds, upstream_of(config))
         self.listening = Listening((), (), ())
         self._stopping = False
         self._pruning: asyncio.Task[None] | None = None
@@ -118,6 +123,7 @@ class Running:
         )
         self.own.http, self.own.mqtt = own_addresses.of(self.listening.http), own_addresses.of(self.listening.mqtt)
         self._pruning = asyncio.create_task(self._prune())
+        self._broker_work.start()
 
     async def stop(self) -> None:
         """Take no new requests, let the running ones finish within the deadline, close every connection."""
@@ -129,6 +135,7 @@ class Running:
         self.mqtt.stop_accepting()
         seconds = self.config.drain_seconds
         left, _ = await asyncio.gather(self.answering.drain(seconds), self.http.drain(seconds))
+        await self._broker_work.stop()
         if left:
             self._log.warning("stopped before every request was answered", requests=left)
         await self.http.close(1.0)
@@ -140,10 +147,11 @@ class Running:
         first = [next(iter(addresses), None) for addresses in (self.listening.http, self.listening.coap, self.listening.mqtt)]
         return demo.Reach(*first)
 
-    def _answering(self, gateway: Gateway) -> Answering:
-        reserved = spoken.first_segments(self.config) | {path.removeprefix("/") for path in self._pages()}
-        ports = Ports(self.repository, self.issuer, self.audit, self.watches)
-        bound = bind(ports, self.config, self._admin(), reserved)
+    def _reserved(self) -> frozenset[str]:
+        """Return the words that no tenant may be called."""
+        return spoken.first_segments(self.config) | {path.removeprefix("/") for path in self._pages()}
+
+    def _answering(self, gateway: Gateway, bound: Bound) -> Answering:
         return Answering(
             (),
             bound.use_cases,
@@ -215,22 +223,6 @@ class Running:
     async def _forget_old_events(self) -> None:
         while await self.repository.prune_events(self.config.events_keep):
             pass  # a few thousand went; others had their turn meanwhile
-
-
-def _upstream(config: Config) -> Upstream | None:
-    """Return the broker that devices go on to."""
-    broker = config.mqtt_upstream
-    if broker is None:
-        return None
-    return Upstream(
-        host=broker.host,
-        port=broker.port,
-        username=broker.username,
-        password=config.mqtt_upstream_password,
-        client_ids=ClientIds(config.mqtt_upstream_client_id),
-        seconds=config.mqtt_bounds.upstream_seconds,
-        packet_bytes=config.mqtt_bounds.upstream_packet_bytes,
-    )
 
 
 def build(config: Config) -> Gateway:

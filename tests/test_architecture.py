@@ -80,6 +80,7 @@ COMPOSITION = (
     "adapters.app",
     "adapters.bootstrap_key",
     "adapters.broker_cautions",
+    "adapters.broker_work",
     "adapters.cli",
     "adapters.__main__",
     "adapters.commands",

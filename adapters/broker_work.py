@@ -1,0 +1,151 @@
+"""The gateway's work at the operator's broker: what of it the settings switch on, and its tasks."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+
+from adapters import spoken
+from adapters.answering import Answering
+from adapters.brokers.dynamic_security.keeper import DynamicSecurity, Terms
+from adapters.brokers.dynamic_security.reading import Reader
+from adapters.brokers.lifecycle_events import LifecycleEvents
+from adapters.brokers.link import Link
+from adapters.brokers.rabbitmq import RabbitMq
+from adapters.brokers.rabbitmq_api import ManagementApi
+from adapters.brokers.request_topics import RequestTopics, group_name
+from adapters.brokers.requests import RequestBounds, Requests
+from adapters.config import Config
+from adapters.dialects.operator import writing
+from adapters.exchange import Meter
+from adapters.mqtt.front.config import ClientIds, Upstream
+from adapters.own_addresses import OwnAddresses
+from adapters.settings import Address
+from adapters.use_cases import Bound, Ports
+from core.messages import Identity
+from core.model import Event
+from core.ports import BrokerAccess
+
+EVENTS, REQUESTS, DYNAMIC_SECURITY = "events", "requests", "dynamic-security"
+_ALL_SPOKEN: Final = Address("", 0)
+
+log = structlog.get_logger("firstlight")
+
+
+class _Runs(Protocol):
+    async def run(self) -> None: ...
+
+
+class Doors:
+    """Stands for a broker's doors until that is there. Satisfies `core.ports.BrokerAccess`."""
+
+    def __init__(self) -> None:
+        self.behind: BrokerAccess | None = None
+
+    def let_in(self, identity: Identity, username: str, client_id: str) -> None:
+        """Note that the broker is told to let somebody in."""
+        if self.behind is not None:
+            self.behind.let_in(identity, username, client_id)
+
+    def let_go(self, username: str, client_id: str) -> None:
+        """Have the connections closed that were let in with these names."""
+        if self.behind is not None:
+            self.behind.let_go(username, client_id)
+
+
+class BrokerWork:
+    """Runs in tasks of its own from `start` to `stop`."""
+
+    def __init__(
+        self, config: Config, ports: Ports, bound: Bound, answering: Answering, own: OwnAddresses, meter: Meter, doors: Doors
+    ) -> None:
+        self._config = config
+        self._ports = ports
+        self._bound = bound
+        self._answering = answering
+        self._own = own
+        self._meter = meter
+        self._doors = doors
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin what is switched on; none of it keeps the gateway from its start."""
+        for work in self._works():
+            self._tasks.append(asyncio.create_task(work))
+
+    async def stop(self) -> None:
+        """End all of it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _works(self) -> list[Coroutine[Any, Any, None]]:
+        works: list[Coroutine[Any, Any, None]] = []
+        if self._config.rabbitmq_api and self._config.broker_secret is not None:
+            works.append(self._rabbitmq().run())
+        if self._config.broker is not None:
+            made: dict[str, Callable[[], _Runs]] = {
+                EVENTS: self._events,
+                REQUESTS: self._requests,
+                DYNAMIC_SECURITY: self._dynamic_security,
+            }
+            works += [made[use]().run() for use in self._config.broker_for]
+        return works
+
+    def _rabbitmq(self) -> RabbitMq:
+        api = ManagementApi(self._config.rabbitmq_api, self._config.rabbitmq_password)
+        attention = self._answering.facing(spoken.at("HTTP", _ALL_SPOKEN, self._config, self._own))
+        found = RabbitMq(api, lambda: attention, self._bound.acquaintances.named, self._meter)
+        self._doors.behind = found
+        return found
+
+    def _events(self) -> LifecycleEvents:
+        ports = self._ports
+        return LifecycleEvents(
+            self._link(EVENTS), ports.repository, ports.watches, ports.issuer.clock, _written, self._config.broker_prefix
+        )
+
+    def _requests(self) -> Requests:
+        config, most = self._config, self._config.mqtt_bounds
+        dialects = [spoken.named(name, config, self._own) for name in config.dialects]
+        group = group_name(self._ports.issuer.vault, config.broker_prefix)
+        topics = RequestTopics(config.broker_prefix, group, [route for dialect in dialects for route in dialect.ROUTES])
+        bounds = RequestBounds(
+            packet_bytes=most.max_packet_bytes, topic_bytes=most.max_topic_bytes, user_properties=most.user_properties
+        )
+        exchange = self._answering.facing(spoken.at("BROKER", _ALL_SPOKEN, config, self._own))
+        return Requests(self._link(REQUESTS), exchange, topics, self._meter, bounds, log)
+
+    def _dynamic_security(self) -> DynamicSecurity:
+        ports, config = self._ports, self._config
+        reader = Reader(ports.repository, ports.issuer, self._bound.permit, spoken.topic_spaces(config))
+        terms = Terms(devices=config.broker_devices)
+        return DynamicSecurity(self._link(DYNAMIC_SECURITY), reader, ports.watches, log, terms)
+
+    def _link(self, name: str) -> Link:
+        broker = self._config.broker
+        if broker is None:
+            raise ValueError("there is no broker")
+        return Link(broker, self._config.broker_password, name, log)
+
+
+def upstream_of(config: Config) -> Upstream | None:
+    """Return the broker that devices go on to."""
+    broker = config.mqtt_upstream
+    if broker is None:
+        return None
+    return Upstream(
+        host=broker.host,
+        port=broker.port,
+        username=broker.username,
+        password=config.mqtt_upstream_password,
+        client_ids=ClientIds(config.mqtt_upstream_client_id),
+        seconds=config.mqtt_bounds.upstream_seconds,
+        packet_bytes=config.mqtt_bounds.upstream_packet_bytes,
+    )
+
+
+def _written(event: Event) -> bytes:
+    return msgspec.json.encode(writing.event(event))
