@@ -13,7 +13,7 @@ The lifecycle in their words:
 | `connected`, `associated` | one that has been seen since; they have no word for it |
 | `discarded`, or its secret revoked | one whose external key is wrong |
 | not `enabled` | status `disabled`, and its external key is wrong |
-| a configuration that is not active | state 0, inactive: its device bootstraps and may use no channel |
+| a configuration that is not active | state 0, inactive: its device bootstraps, may not log in and use no channel |
 | an active one | state 1, active: its device may use all of its channels |
 
 Departures from the originals:
