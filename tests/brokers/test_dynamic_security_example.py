@@ -1,6 +1,7 @@
 """The example configuration, as it is but for its ports and its file, set up with the commands it names."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from adapters.brokers.dynamic_security.reading import Reader
 from adapters.brokers.link import Link
 from core.model import Secret
 from tests.brokers.mosquitto import HOST, Mosquitto, free_port, is_listening
-from tests.brokers.security_world import ADMIN, ADMIN_PASSWORD, QUICK, SPACES, World
+from tests.brokers.security_world import ADMIN, ADMIN_PASSWORD, QUICK, SPACES, World, is_cut
 from tests.brokers.waiting import beside, until, until_so
+from tests.e2e.gateways import ADMIN_TOKEN, opened
+from tests.e2e.operator_api import Operator
 
+GATEWAY_PASSWORD = "the gateway's password"
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "brokers" / "mosquitto-dynamic-security.conf"
 
 
@@ -41,29 +45,55 @@ async def administer(port: int, *words: str) -> None:
 
 
 @pytest.fixture
-def text() -> str:
-    return EXAMPLE.read_text()
-
-
-async def test_the_example_works_as_it_says(tmp_path: Path, text: str) -> None:
-    broker = Example(tmp_path, text)
+async def broker(tmp_path: Path) -> AsyncIterator[Example]:
+    """The example at work, with a client for the gateway."""
+    broker = Example(tmp_path, EXAMPLE.read_text())
     await administer(0, "init", str(tmp_path / "dynamic-security.json"), ADMIN, ADMIN_PASSWORD)
     await broker.start()
     try:
         await until_so(lambda: is_listening(broker.administration))
-        await administer(broker.administration, "createClient", "firstlight", "-p", "the gateway's")
+        await administer(broker.administration, "createClient", "firstlight", "-p", GATEWAY_PASSWORD)
         await administer(broker.administration, "addClientRole", "firstlight", "admin")
-        world = World(broker)
-        thing, secret = await world.thing("one")
-        other, other_secret = await world.thing("other")
-        log: Any = world.log
-        link = Link(
-            BrokerAddress(HOST, broker.administration, "firstlight"), Secret("the gateway's"), "test", log, patience=QUICK
-        )
-        reader = Reader(world.desk.repository, world.desk.issuer, world.desk.permit, SPACES)
-        async with beside(DynamicSecurity(link, reader, world.watches, log, Terms()).run()):
-            await until(lambda: log.said("is in step"))
-            async with world.device(thing, secret, "the same") as client, world.device(other, other_secret, thing):
-                await client.publish("nobody/throws/me/out", qos=1)
+        yield broker
     finally:
         await broker.stop()
+
+
+async def test_no_device_throws_out_another(broker: Example) -> None:
+    world = World(broker)
+    thing, secret = await world.thing("one")
+    other, other_secret = await world.thing("other")
+    log: Any = world.log
+    address = BrokerAddress(HOST, broker.administration, "firstlight")
+    link = Link(address, Secret(GATEWAY_PASSWORD), "test", log, patience=QUICK)
+    reader = Reader(world.desk.repository, world.desk.issuer, world.desk.permit, SPACES)
+    async with beside(DynamicSecurity(link, reader, world.watches, log, Terms()).run()):
+        await until(lambda: log.said("is in step"))
+        async with world.device(thing, secret, "the same") as client, world.device(other, other_secret, thing):
+            await client.publish("nobody/throws/me/out", qos=1)
+
+
+async def test_a_whole_gateway_with_its_registry_in_a_file(broker: Example, tmp_path: Path) -> None:
+    world = World(broker)
+    settings = {
+        "BROKER": f"mqtt://firstlight@{HOST}:{broker.administration}",
+        "BROKER_PASSWORD": GATEWAY_PASSWORD,
+        "BROKER_FOR": "dynamic-security",
+    }
+    async with opened(tmp_path / "data", **settings) as running, Operator(running.listening.http[0], ADMIN_TOKEN) as operator:
+        await operator.post("/v1/profiles", {"name": "meters", "strategy": "create_new"})
+        for name in ("kept", "dropped"):
+            credential = {"type": "mqtt_basic", "username": name, "password": f"the password of {name}"}
+            await operator.post("/v1/devices", {"name": name, "profile": "meters", "credential": credential})
+        await world.admitted("kept", "the password of kept")
+        await world.admitted("dropped", "the password of dropped")
+        async with world.device("dropped", "the password of dropped") as client:
+            await operator.patch("/v1/devices/dropped", {"enabled": False})
+            assert await is_cut(client)
+        assert not await world.lets_in("dropped", "the password of dropped")
+    async with opened(tmp_path / "data") as running, Operator(running.listening.http[0], ADMIN_TOKEN) as operator:
+        await operator.patch("/v1/devices/dropped", {"enabled": True})
+        await operator.patch("/v1/devices/kept", {"enabled": False})
+    async with opened(tmp_path / "data", **settings):
+        await world.admitted("dropped", "the password of dropped")
+        await world.refused("kept", "the password of kept")

@@ -185,6 +185,16 @@ async def test_the_queue_takes_turns() -> None:
     assert queue.pop(Turn) is None
 
 
+async def test_what_changes_while_a_device_is_read_is_not_missed() -> None:
+    queue = Queue(10)
+    for told, is_read_again in (("channel", True), ("another", False)):
+        with queue.reading():
+            queue.told(frozenset({told}))
+            queue.depends(DEVICE, (DEVICE, "channel"))
+        queue.told(frozenset({"another"}))
+        assert (queue.pop(Turn) == (DEVICE, Turn.CHANGED)) is is_read_again
+
+
 async def test_the_queue_is_bounded() -> None:
     queue = Queue(1)
     for put in (queue.put, queue.put_off):

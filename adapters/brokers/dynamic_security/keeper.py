@@ -192,6 +192,10 @@ class DynamicSecurity:
         self._calm_at = 2 * time.monotonic() - began
 
     async def _planned(self, device: DeviceId) -> Plan:
+        with self._queue.reading():
+            return await self._read(device)
+
+    async def _read(self, device: DeviceId) -> Plan:
         found = await self._reader.find(device)
         if found is None:
             return self._noted(Wanted(device), ())

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from adapters.watching import session_key
 from core.model import DeviceId
@@ -29,9 +29,12 @@ class Queue:
         self._parts: dict[str, set[DeviceId]] = {}
         self._parts_of: dict[DeviceId, tuple[str, ...]] = {}
         self._woken = asyncio.Event()
+        self._heard: set[str] | None = None
 
     def told(self, names: frozenset[str]) -> None:
         """Take in the names of what changed: devices, and the parts that their rights were read from."""
+        if self._heard is not None:
+            self._heard |= names
         for name in names:
             if name.startswith(_SESSION):
                 self.put(DeviceId(name.removeprefix(_SESSION)))
@@ -89,8 +92,17 @@ class Queue:
                 async with asyncio.timeout(max(seconds, 0.0)):
                     await self._woken.wait()
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Remember what is told until `depends`: nobody knows yet whom it concerns."""
+        self._heard = set()
+        try:
+            yield
+        finally:
+            self._heard = None
+
     def depends(self, device: DeviceId, parts: Iterable[str]) -> None:
-        """Note what the rights of a device were read from."""
+        """Note what the rights of a device were read from; where a part changed meanwhile, they are to be read again."""
         for part in self._parts_of.pop(device, ()):
             devices = self._parts[part]
             devices.discard(device)
@@ -101,3 +113,5 @@ class Queue:
             self._parts_of[device] = kept
         for part in kept:
             self._parts.setdefault(part, set()).add(device)
+        if self._heard is not None and not self._heard.isdisjoint(kept):
+            self.put(device)
