@@ -45,9 +45,10 @@ Whose = Callable[[str, str], Awaitable[Identity]]
 
 
 class RabbitMq:
-    """Satisfies `core.ports.BrokerAccess`, and so is there before those that `attention` and `whose` ask.
+    """Satisfies `core.ports.BrokerAccess`. `admitted` are those who are attended to, by user name and client id.
 
-    `admitted` are those who are attended to, by user name and client id.
+    What the gateway answers with stands on this, and this on what it answers with: so `attention` is called for that, and not
+    before somebody is let in.
 
     Every `sweep_seconds` the broker's list of MQTT connections is gone through as well: those whose user name nobody has any
     more are closed, except those of users that the broker keeps itself; those that this gateway has not heard of, because it
