@@ -239,6 +239,10 @@ class Front:
         until(lambda: self.rules.asked > asked)
         self.call(lambda: None)
 
+    def cut_off(self) -> None:
+        """Cut every connection off."""
+        self.call(lambda: [connection.cut_off() for connection in tuple(self.server._shared.open)])
+
     def counted(self, name: str) -> int:
         """Return how often a bound was counted."""
         return self.meter.bounds.count(f"mqtt.{name}")
@@ -345,3 +349,9 @@ def will_fields(topic: str, payload: bytes, version: int = 4, properties: bytes 
 def suback(codes: bytes, version: int = 4, packet_id: int = 1, first: int = 0x90) -> bytes:
     """Write SUBACK, or UNSUBACK."""
     return packet(first, packet_id.to_bytes(2, "big"), b"\0" if version == 5 else b"", codes)
+
+
+def unavailable(version: int) -> bytes:
+    """Return the CONNACK for a broker that is not there."""
+    reason = with_properties(b"\x1f" + text("the broker cannot be reached"))
+    return packet(0x20, b"\0\x88", reason) if version == 5 else b"\x20\x02\0\x03"

@@ -19,10 +19,10 @@ from tests.protocols.front_peer import (
     front,
     until,
 )
-from tests.protocols.mqtt_peer import RawClient, publish_packet
+from tests.protocols.mqtt_peer import PATIENCE_SECONDS, RawClient, publish_packet
 
-SHORT = 0.2
-SMALL = 4_096  # of the kernel, so that what waits here is seen
+SHORT = 0.1
+SMALL = 65_536  # of the kernel, so that what waits here is seen
 HELD = 1_000_000
 """More than anything that may wait in this process for one connection."""
 
@@ -51,25 +51,26 @@ def held(found: Front) -> int:
     return int(found.call(count))
 
 
-def send_until_stopped(peer: RawClient, data: bytes) -> int:
-    """Write as long as somebody reads; returns how many whole ones were begun."""
+def send_until(stopped: Callable[[], bool], peer: RawClient, data: bytes) -> int:
+    """Write until nobody reads any more, and somebody is stopped; returns how many whole ones were begun."""
     peer.socket.settimeout(SHORT)
-    count = 0
-    with contextlib.suppress(TimeoutError):
-        while count * len(data) < 100_000_000:
-            rest = data
-            count += 1
-            while rest:
-                rest = rest[peer.socket.send(rest) :]
-    assert count * len(data) < 100_000_000
-    return count
+    count, rest = 0, b""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if not rest:
+            count, rest = count + 1, data
+        try:
+            rest = rest[peer.socket.send(rest) :]
+        except TimeoutError:
+            if stopped():
+                return count
+    raise AssertionError(f"{count} were taken")
 
 
 def test_a_broker_that_does_not_read_stops_its_device_and_goes_on_later(found: Front) -> None:
     with found.device() as (client, there):
         data = publish_packet(UP, b"x" * 20_000)
-        sent = send_until_stopped(client, data)
-        assert relay(found)._broker.blocked
+        sent = send_until(lambda: relay(found)._broker.blocked, client, data)
         assert held(found) < HELD
         for _ in range(sent - 1):
             assert there.read() == body_of(publish_packet(UP_THERE, b"x" * 20_000))
@@ -79,8 +80,7 @@ def test_a_device_that_does_not_read_stops_its_broker_and_goes_on_later(found: F
     with found.knock() as client, found.broker.accept() as there:
         there.let_in()
         assert client.read()[0] == 0x20
-        sent = send_until_stopped(there, publish_packet(DOWN_THERE, b"x" * 20_000))
-        assert relay(found).blocked
+        sent = send_until(lambda: relay(found).blocked, there, publish_packet(DOWN_THERE, b"x" * 20_000))
         assert held(found) < HELD
         for _ in range(sent - 1):
             assert client.read() == body_of(publish_packet(DOWN, b"x" * 20_000))
@@ -89,8 +89,7 @@ def test_a_device_that_does_not_read_stops_its_broker_and_goes_on_later(found: F
 def test_a_device_that_takes_no_answers_gets_no_more_and_is_answered_later(found: Front) -> None:
     with found.device() as (client, _):
         question = publish_packet("own/question", b"x" * 20_000)
-        sent = send_until_stopped(client, question)
-        assert relay(found).blocked
+        sent = send_until(lambda: relay(found).blocked, client, question)
         assert held(found) < HELD
         assert len(found.rules.handled) < sent
         for _ in range(sent - 1):
@@ -102,8 +101,14 @@ def test_a_device_that_takes_no_answers_gets_no_more_and_is_answered_later(found
 
 def test_acknowledgements_that_nobody_takes_are_held_in_bounds(found: Front) -> None:
     with found.device() as (client, _):
-        send_until_stopped(client, publish_packet("no", b"", qos=1) * 2_000)
-        assert relay(found).blocked
+        client.socket.setblocking(False)
+
+        def is_held() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                client.socket.send(publish_packet("no", b"", qos=1) * 2_000)
+            return relay(found).blocked
+
+        until(is_held)
         assert held(found) < HELD
 
 
@@ -138,7 +143,7 @@ def test_a_broker_that_does_not_read_for_long_loses_its_device(loop: str) -> Non
 
 def test_what_a_device_said_before_it_went_reaches_a_slow_broker(found: Front) -> None:
     with found.device() as (client, there):
-        sent = send_until_stopped(client, publish_packet(UP, b"x" * 20_000))
+        sent = send_until(lambda: relay(found)._broker.blocked, client, publish_packet(UP, b"x" * 20_000))
         client.close()
         for _ in range(sent - 1):
             assert there.read() == body_of(publish_packet(UP_THERE, b"x" * 20_000))
@@ -151,7 +156,7 @@ def test_time_stands_still_for_a_packet_that_is_not_read() -> None:
         found.device() as (client, there),
     ):
         data = publish_packet(UP, b"x" * 20_000)
-        sent = send_until_stopped(client, data)
+        sent = send_until(lambda: relay(found)._broker.blocked, client, data)
         time.sleep(2 * SHORT)
         assert found.counted("packet_seconds") == 0
         client.socket.setblocking(True)
