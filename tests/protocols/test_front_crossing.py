@@ -2,61 +2,26 @@
 
 import pytest
 
-from adapters.mqtt.front.crossing import Crossed, Crossing, raw
+from adapters.mqtt.front.crossing import Crossed, Crossing, Purpose, raw
 from adapters.mqtt.front.cutting import UNCHANGED, Frame
-from adapters.mqtt.front.rewriting import read_message
 from adapters.mqtt.packets import ProtocolError, ReasonCode
 from core.topic_spaces import Grant, Grants
+from tests.protocols.crossing_peer import BROKER_KINDS, comes_down, crossing, heard, passes, said
 from tests.protocols.front_peer import (
     BOTH,
     DOWN,
     DOWN_THERE,
-    GRANTS,
     PINGRESP,
     ROOM,
     SUBSCRIBE,
     UP,
     UP_THERE,
-    body_of,
     suback,
     with_properties,
 )
 from tests.protocols.mqtt_peer import packet, publish_packet, text
 
 VERSIONS = (3, 4, 5)
-DEVICE_KINDS = frozenset({4, 5, 6, 7, 12})
-BROKER_KINDS = frozenset({4, 5, 6, 7, 9, 11, 13})
-
-
-def crossing(version: int = 4) -> Crossing:
-    made = Crossing(version, 100_000, 100_000)
-    made.permit(Grants(GRANTS))
-    made.enter()
-    return made
-
-
-def said(made: Crossing, data: bytes, version: int = 4) -> Crossed:
-    """Let the device publish something that is looked at."""
-    frame = Frame(*body_of(data))
-    return made.publish(frame, read_message(frame, version))
-
-
-def heard(made: Crossing, data: bytes) -> Crossed:
-    """Let the broker send something that is looked at."""
-    return made.from_broker(Frame(*body_of(data)))
-
-
-def passes(made: Crossing, data: bytes) -> bytes:
-    """Return what becomes of a packet of the device that is not looked at."""
-    made.up.feed(data)
-    assert made.up.next() is None
-    return made.up.take_passed()
-
-
-def comes_down(made: Crossing, data: bytes) -> bytes | None:
-    """Return what becomes of a packet of the broker; None: it is looked at."""
-    made.down.feed(data)
-    return made.down.take_passed() if made.down.next() is None else None
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -100,41 +65,6 @@ def test_a_message_elsewhere_is_acknowledged_and_goes_nowhere(version: int, qos:
     assert said(made, data, version) == Crossed(to_device=answer, refused=topic)
     made.up.feed(data)
     assert made.up.next() is not None
-
-
-@pytest.mark.parametrize("version", [3, 4])
-def test_qos_2_that_is_refused_before_version_5_is_completed_here(version: int) -> None:
-    made = crossing(version)
-    said(made, publish_packet("no", b"x", qos=2, packet_id=7), version)
-    assert made.up.passing == DEVICE_KINDS - {6}
-    assert made.release(Frame(0x62, b"\0\x08")) == Crossed(to_broker=b"\x62\x02\0\x08")
-    assert made.release(Frame(0x62, b"\0\x07")) == Crossed(to_device=b"\x70\x02\0\x07")
-    made.look_at_releases(False)
-    assert made.up.passing == DEVICE_KINDS
-    assert made.release(Frame(0x62, b"\0\x07")) == Crossed(to_broker=b"\x62\x02\0\x07")
-
-
-def test_releases_are_looked_at_as_long_as_somebody_waits_for_one() -> None:
-    made = crossing()
-    made.look_at_releases(True)
-    said(made, publish_packet("no", b"x", qos=2, packet_id=7))
-    made.look_at_releases(False)
-    assert made.up.passing == DEVICE_KINDS - {6}
-    made.release(Frame(0x62, b"\0\x07"))
-    made.look_at_releases(True)
-    assert made.up.passing == DEVICE_KINDS - {6}
-    with pytest.raises(ProtocolError):
-        made.release(Frame(0x62, b"\0\0"))
-
-
-def test_refused_messages_that_are_never_released_have_an_end() -> None:
-    made = crossing()
-    for packet_id in range(1, 65):
-        said(made, publish_packet("no", b"x", qos=2, packet_id=packet_id))
-    said(made, publish_packet("no", b"x", qos=2, packet_id=64, flags=8))
-    with pytest.raises(ProtocolError) as caught:
-        said(made, publish_packet("no", b"x", qos=2, packet_id=65))
-    assert (caught.value.reason_code, caught.value.bound) == (ReasonCode.RECEIVE_MAXIMUM_EXCEEDED, "receive_maximum")
 
 
 def test_new_grants_count_at_once_both_ways() -> None:
@@ -202,8 +132,9 @@ def test_answers_to_a_device_come_to_its_own_topics() -> None:
 @pytest.mark.parametrize("there", ["others", UP, DOWN_THERE, "$SYS/x"])
 def test_nobody_is_made_to_answer_elsewhere(there: str) -> None:
     made = crossing(5)
-    assert said(made, with_response(UP, there, 1), 5) == Crossed(to_device=b"\x40\x03\0\x07\x87", refused=UP)
-    assert said(made, with_response(UP, there, 2), 5) == Crossed(to_device=b"\x50\x03\0\x07\x87", refused=UP)
+    refused = {"refused": there, "purpose": Purpose.RESPONSE}
+    assert said(made, with_response(UP, there, 1), 5) == Crossed(to_device=b"\x40\x03\0\x07\x87", **refused)
+    assert said(made, with_response(UP, there, 2), 5) == Crossed(to_device=b"\x50\x03\0\x07\x87", **refused)
     assert made.response_topic(there) is None
 
 

@@ -155,6 +155,78 @@ def test_a_large_packet_is_gathered_and_nothing_else_is_kept() -> None:
     assert made.pending == 0
 
 
+def skipping(limit: int) -> Cutter:
+    made = Cutter(4, limit, PASSING, skips=True)
+    made.ways = WAYS
+    return made
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+@pytest.mark.parametrize("topic", ["up", "other", "t" * 50])  # the last is more than may be in a packet itself
+@pytest.mark.parametrize("size", [100, 20_000])
+def test_messages_that_are_too_large_are_left_out_but_for_their_beginning(qos: int, topic: str, size: int) -> None:
+    large = publish_packet(topic, b"x" * size, qos=qos, packet_id=300)
+    beginning = Frame(large[0], text(topic) + (b"\x01\x2c" if qos else b""), len(large))
+    good, passed = publish_packet("up", b"1") + PINGREQ, publish_packet("at/d/up", b"1") + PINGREQ
+    for chunks in in_ways(good + large + large + good + large):
+        made = skipping(40)
+        assert cut(made, chunks) == (passed * 2, [beginning] * 3, None)
+        assert made.pending == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "so"),
+    [
+        (b"\x40\x02\0\x01", True),
+        (b"\x50\x02\0\x01", False),
+        (b"\x40\x03\0\x01", False),
+        (b"\x40\x03\0\x01\0", False),
+        (b"\x40\x02\0", False),
+    ],
+)
+def test_an_acknowledgement_alone_is_known_at_once(data: bytes, so: bool) -> None:
+    made = cutter()
+    assert made.is_acknowledgement(data) is so
+    made.feed(PINGREQ[:1])
+    assert made.next() is None
+    assert not made.is_acknowledgement(data)
+
+
+def test_nothing_is_kept_of_what_is_left_out() -> None:
+    made = skipping(1_000)
+    made.feed(b"\x32" + varint(200_000_000) + text("up") + b"\0\x07" + b"x" * 50_000)
+    for _ in range(50):
+        assert made.next() is None
+        made.feed(b"x" * 50_000)
+        assert made.pending < 20
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"\x20" + varint(LIMIT),
+        b"\x36" + varint(LIMIT) + text("up") + b"\0\x07",
+        b"\x30" + varint(LIMIT) + text(""),
+        b"\x30" + varint(100) + b"\xff\xff" + b"t" * 65_535,
+        b"\x32" + varint(100) + text("t" * 97) + b"\0\x07",
+    ],
+)
+def test_what_is_too_large_and_no_message_is_an_error(wrong: bytes) -> None:
+    for chunks in in_ways(PINGREQ + wrong)[:3]:
+        passed, frames, error = cut(skipping(40), chunks)
+        assert (passed, frames) == (PINGREQ, [])
+        assert error is not None
+        assert error.reason_code is ReasonCode.PACKET_TOO_LARGE
+
+
+def test_messages_of_a_strict_qos_are_looked_at() -> None:
+    made = cutter()
+    made.strict_qos = 2
+    data = [publish_packet("up", b"x", qos=qos) for qos in (0, 1, 2)]
+    passed = b"".join(publish_packet("at/d/up", b"x", qos=qos) for qos in (0, 1))
+    assert cut(made, data) == (passed, [Frame(*body_of(data[2]))], None)
+
+
 def test_what_passes_unchanged_is_not_copied() -> None:
     made = cutter()
     data = publish_packet("same", b"x") * 100
@@ -242,3 +314,14 @@ def test_any_bytes_end_in_packets_or_in_an_error(chunks: list[bytes], version: i
     passed, frames, error = cut(made, chunks)
     assert error is not None or made.pending <= 1_000
     assert cut(cutter(version, 1_000), [b"".join(chunks)])[:2] == (passed, frames)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.one_of(publishes(), others()), max_size=8), st.data())
+def test_any_packets_that_are_left_out_are_the_same_in_any_pieces(packets: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(packets)
+    ends = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    chunks = [stream[start:end] for start, end in zip([0, *ends], [*ends, len(stream)], strict=True)]
+    passed, frames, error = cut(skipping(40), chunks)
+    whole_passed, whole_frames, whole_error = cut(skipping(40), [stream])
+    assert (passed, frames, str(error)) == (whole_passed, whole_frames, str(whole_error))

@@ -1,7 +1,5 @@
 """How a connection through the front ends, by either side or by ours, and that it leaves nothing."""
 
-import asyncio
-import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -9,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.mosquitto import Mosquitto
+from tests.protocols.broker_beside import mosquitto_beside
 from tests.protocols.front_peer import (
     DEVICE_ID,
     DISCONNECT,
@@ -243,18 +241,6 @@ def test_time_stands_still_while_a_request_is_answered() -> None:
 
 
 # The will, as a real broker has it
-
-
-@contextlib.contextmanager
-def mosquitto_beside(folder: Path) -> Iterator[int]:
-    """Run a mosquitto; yields its port."""
-    with asyncio.Runner() as runner:
-        broker = Mosquitto(folder, "allow_anonymous true")
-        runner.run(broker.start())
-        try:
-            yield broker.port
-        finally:
-            runner.run(broker.stop())
 
 
 @pytest.mark.parametrize("version", VERSIONS)

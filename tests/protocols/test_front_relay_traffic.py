@@ -112,6 +112,25 @@ def test_filters_that_were_never_there_are_given_up_here(found: Front, version: 
         crosses(client, there)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_was_subscribed_to_is_given_up_at_the_broker_when_it_is_not_permitted_any_more(found: Front, version: int) -> None:
+    block, done, none = (b"\0", b"\0", b"\x11") if version == 5 else (b"", b"", b"")
+    given_up = (0xA2, b"\0\x06" + block + text(DOWN_THERE))
+    with found.device(version) as (client, there):
+        client.send(subscribe_packet((DOWN, 1), version=version, packet_id=5))
+        assert there.read() == body_of(subscribe_packet((DOWN_THERE, 1), version=version, packet_id=5))
+        found.grant(*GRANTS[2:])
+        client.send(packet(0xA2, b"\0\x06", block, text("others"), text(DOWN)))
+        assert there.read() == given_up
+        there.send(suback(done, version, 6, 0xB0))
+        assert client.read() == body_of(suback(none + done, version, 6, 0xB0))
+        client.send(packet(0xA2, b"\0\x06", block, text(DOWN)))
+        assert client.read() == body_of(suback(none, version, 6, 0xB0))
+        found.grant(*GRANTS)
+        client.send(packet(0xA2, b"\0\x06", block, text(DOWN)))
+        assert there.read() == given_up
+
+
 @pytest.mark.parametrize("topic", ["others", DOWN, UP_THERE, "$SYS/x", "/", "me/upper"])
 def test_what_is_published_elsewhere_is_acknowledged_and_nothing_else(found: Front, topic: str) -> None:
     with found.device(5) as (client, there):
@@ -120,6 +139,9 @@ def test_what_is_published_elsewhere_is_acknowledged_and_nothing_else(found: Fro
         assert client.read() == (0x40, b"\0\x07\x87")
         client.send(publish_packet(topic, b"x", version=5, qos=2, packet_id=8))
         assert client.read() == (0x50, b"\0\x08\x87")
+        crosses(client, there)
+        client.send(b"\x62\x02\0\x08")  # which some clients send nevertheless
+        assert client.read() == (0x70, b"\0\x08\x92")
         crosses(client, there)
     with found.device(4) as (client, there):
         client.send(publish_packet(topic, b"x", qos=1, packet_id=7))
@@ -131,6 +153,28 @@ def test_what_is_published_elsewhere_is_acknowledged_and_nothing_else(found: Fro
         assert client.read() == (0x70, b"\0\x08")
         crosses(client, there)
     assert found.counted("topic_refused") == 5
+
+
+def test_the_release_of_a_message_that_took_over_a_refused_ones_packet_id_is_the_brokers(found: Front) -> None:
+    def release(packet_id: int) -> bytes:
+        return b"\x62\x02\0" + bytes((packet_id,))
+
+    with found.device(5) as (client, there):
+        permitted = [publish_packet(ROOM, b"x", version=5, qos=2, packet_id=packet_id) for packet_id in (7, 8, 9)]
+        client.send(permitted[0])
+        assert there.read() == body_of(permitted[0])
+        for packet_id in (8, 9):
+            client.send(publish_packet("others", b"x", version=5, qos=2, packet_id=packet_id))
+            assert client.read() == (0x50, bytes((0, packet_id, 0x87)))
+        client.send(permitted[1])
+        assert there.read() == body_of(permitted[1])
+        for packet_id in (7, 8):
+            client.send(release(packet_id))
+            assert there.read() == body_of(release(packet_id))
+        client.send(release(9))
+        assert client.read() == (0x70, b"\0\x09\x92")
+        client.send(release(9))
+        assert there.read() == body_of(release(9))
 
 
 # What ends a connection
@@ -222,14 +266,6 @@ def test_a_broker_that_uses_aliases_loses_the_device(data: bytes) -> None:
     with front() as found, found.device(5) as (client, there):
         there.send(data)
         assert client.rest() == b"\xe0\x01\x8b"
-
-
-def test_a_packet_of_the_broker_has_a_bound_of_its_own() -> None:
-    with front(packet_bytes=2_000) as found, found.device(4) as (client, there):
-        there.send(publish_packet(ROOM, b"x" * 1_980))
-        assert len(client.read()[1]) == 1_988
-        there.send(publish_packet(ROOM, b"x" * 2_000))
-        assert client.rest() == b""
 
 
 # Rights that change

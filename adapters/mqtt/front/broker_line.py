@@ -1,11 +1,15 @@
 """The broker's side of one device's connection."""
 
 import asyncio
-from typing import Protocol
+import socket
+from typing import Final, Protocol
 
 from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.deadlines import Expiry
 from adapters.mqtt.line import Line
+
+# Three probes that nobody answers after half a minute of silence; the first two are in seconds.
+_PROBES: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class DeviceSide(Protocol):
@@ -44,6 +48,7 @@ class BrokerLine(Line):
         super().connection_made(transport)
         self._open = True
         self._transport.set_write_buffer_limits(high=self._config.write_buffer_bytes)
+        _probe(transport.get_extra_info("socket"))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the device's side, and let go of it."""
@@ -73,6 +78,11 @@ class BrokerLine(Line):
             self._device.bound("upstream_stall")
         self.abort()
 
+    def write_if_open(self, data: bytes) -> None:
+        """Send bytes, to nobody where the connection is not open yet."""
+        if self._open:
+            self.write(data)
+
     def finish(self) -> None:
         """Close once what was written has left; nobody is told. It may not be open yet, or any more."""
         self._device = None
@@ -84,6 +94,15 @@ class BrokerLine(Line):
         self._device = None
         if self._open:
             self.abort()
+
+
+def _probe(connection: socket.socket) -> None:
+    """Find out within about a minute that a broker is gone which nobody sends anything (RFC 9293, section 3.8.4)."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBES:
+        option = getattr(socket, name, None)  # not every platform has them
+        if option is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def connect(line: BrokerLine, host: str, port: int) -> None:

@@ -19,7 +19,8 @@ class ClientIds(enum.Enum):
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """The broker. An empty `username` is each device's own id; `password` is the same for all, None: there is none.
 
-    `seconds` may pass from the connection to the broker until its CONNACK. A packet from there has `packet_bytes` at most.
+    `seconds` may pass from the connection to the broker until its CONNACK. A message from there that
+    has more than `packet_bytes` is left out, any other packet of that size is the end of the connection.
     """
 
     host: str

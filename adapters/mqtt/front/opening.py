@@ -1,16 +1,18 @@
 """How a client gets into the broker: under one agreed identity, with a will that it may leave."""
 
 import asyncio
+import os
+import socket
 
 import msgspec
 
 from adapters.mqtt.front import rewriting
 from adapters.mqtt.front.arrived import Arrived
 from adapters.mqtt.front.broker_line import BrokerLine
-from adapters.mqtt.front.crossing import Crossing
+from adapters.mqtt.front.crossing import Crossing, Purpose
 from adapters.mqtt.front.cutting import Frame
 from adapters.mqtt.front.front import Front
-from adapters.mqtt.front.properties import map_response_topic
+from adapters.mqtt.front.properties import map_response_topic, unmapped_response_topic
 from adapters.mqtt.front.rewriting import Welcome
 from adapters.mqtt.front.rights import Rights
 from adapters.mqtt.packets import Connect, ProtocolError
@@ -53,7 +55,7 @@ async def enter(arrived: Arrived, way: Way, most_bytes: int) -> Welcome:
     except TimeoutError:
         raise _unreachable(way.front, f"no answer within {upstream.seconds:g} s") from None
     except OSError as error:
-        raise _unreachable(way.front, error.strerror or str(error)) from error
+        raise _unreachable(way.front, _detail(error)) from error
     except ProtocolError as error:
         raise _unreachable(way.front, str(error)) from error
 
@@ -67,6 +69,23 @@ def _will(sent: Connect, crossing: Crossing) -> tuple[str, bytes]:
     if topic is None or block is None:
         raise Refusal(Reason.FORBIDDEN, "the will is for a topic that is not the device's", check=WILL)
     return topic, block
+
+
+def refused_by_will(sent: Connect, crossing: Crossing) -> tuple[str, Purpose]:
+    """Return the topic that kept a client out, and what its will wanted it for."""
+    if sent.will is None:
+        return "", Purpose.WILL
+    response = unmapped_response_topic(sent.will.raw_properties, crossing.response_topic)
+    if crossing.will_topic(sent.will.topic) is not None and response:
+        return response, Purpose.WILL_RESPONSE
+    return sent.will.topic, Purpose.WILL
+
+
+def _detail(error: OSError) -> str:
+    """Return what the system says of a fault; event loops put an address in its place. Names are not its own."""
+    if error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _unreachable(front: Front, detail: str) -> Refusal:

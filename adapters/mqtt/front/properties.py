@@ -74,6 +74,12 @@ def map_response_topic(block: bytes, mapped: Callable[[str], str | None]) -> byt
     return b"".join(parts)
 
 
+def unmapped_response_topic(block: bytes, mapped: Callable[[str], str | None]) -> str:
+    """Return the response topic for which `mapped` has none; empty where there is no such."""
+    topics = (value for identifier, value, _ in each(block) if identifier == RESPONSE_TOPIC)
+    return next((topic for topic in topics if mapped(topic) is None), "")
+
+
 def with_length(text: bytes) -> bytes:
     """Return a string or binary field: its length in two bytes, and itself (section 1.5.4)."""
     return len(text).to_bytes(2, "big") + text

@@ -14,8 +14,9 @@ from adapters.mqtt.deadlines import NEVER, Expiry, after
 from adapters.mqtt.front import opening, rewriting
 from adapters.mqtt.front.arrived import Arrived
 from adapters.mqtt.front.crossing import DISCONNECT, Crossing
-from adapters.mqtt.front.cutting import Frame
+from adapters.mqtt.front.cutting import ACKNOWLEDGEMENT_BYTES, Frame
 from adapters.mqtt.front.front import Front
+from adapters.mqtt.front.remarks import who
 from adapters.mqtt.front.rights import Rights
 from adapters.mqtt.front.sender import Sender
 from adapters.mqtt.packets import ProtocolError, ReasonCode
@@ -38,7 +39,7 @@ class Relay(Sender):
         most_up, most_down = shared.config.max_packet_bytes, front.upstream.packet_bytes
         super().__init__(arrived, Crossing(arrived.connect.version, most_up, most_down), shared, exchange)
         self._front = front
-        self._rights = Rights(arrived.identity, exchange, self._crossing)
+        self._rights = Rights(arrived.identity, exchange, self._crossing, self._permitted)
         self._attended: Callable[[], None] = _nothing
         self._first: asyncio.Future[Frame] | None = None  # what the broker says first
         self._in = False  # the broker took the client
@@ -64,8 +65,8 @@ class Relay(Sender):
         try:
             welcome = await opening.enter(self._arrived, way, self._shared.config.max_packet_bytes)
         except Refusal as refusal:
-            if refusal.check == opening.WILL and self._arrived.connect.will is not None:
-                self.refused(self._arrived.connect.will.topic)
+            if refusal.check == opening.WILL:
+                self._remarks.refused(*opening.refused_by_will(self._arrived.connect, self._crossing))
             self._turn_away(refusal)
         else:
             self._enter(welcome)
@@ -74,7 +75,7 @@ class Relay(Sender):
         if self._is_over():
             return
         if not welcome.accepted:
-            self._front.refused(welcome.code, self._arrived.identity.device_name)
+            self._front.refused(welcome.code, self._arrived.identity)
             self.write(welcome.connack)
             self.end(None)
             return
@@ -88,6 +89,7 @@ class Relay(Sender):
         # Neither password nor will is needed any more.
         connect = msgspec.structs.replace(connect, password=None, will=None, raw_properties=b"", keep_alive=keep_alive)
         self._arrived = msgspec.structs.replace(self._arrived, connect=connect)
+        self._permitted()
         self._flow_down()
         if self._broker.lost:
             self.broker_lost()  # at once, when nobody listened yet
@@ -130,9 +132,15 @@ class Relay(Sender):
 
     def from_broker(self, data: bytes) -> None:
         """Take bytes, and pass them on."""
-        if not self.closing:
-            self._crossing.down.feed(data)
-            self._flow_down()
+        if self.closing:
+            return
+        down = self._crossing.down
+        # These come one by one, and would cost as much as a message.
+        if len(data) == ACKNOWLEDGEMENT_BYTES and down.is_acknowledgement(data):
+            self.write(data)
+            return
+        down.feed(data)
+        self._flow_down()
 
     def _flow_down(self) -> None:
         down = self._crossing.down
@@ -159,12 +167,11 @@ class Relay(Sender):
         if crossed.to_broker:
             self._broker.write(crossed.to_broker)
         if crossed.refused:
-            self._shared.meter.bound("mqtt.delivery_refused")
+            self._remarks.not_delivered(crossed)
         self._goodbye = self._goodbye or frame.first >> 4 == DISCONNECT
 
     def _broker_broke(self, error: ProtocolError) -> None:
-        self._shared.meter.bound("mqtt.upstream_packet")
-        log.warning("the broker sent what cannot be passed on", device=self._arrived.identity.device_name, detail=str(error))
+        self._remarks.broken(str(error))
         if self._first is None:
             self.end(ReasonCode.SERVER_SHUTTING_DOWN)
         else:
@@ -179,6 +186,8 @@ class Relay(Sender):
         if self._first is not None and not self._first.done():
             self._first.set_exception(ConnectionResetError("the broker closed the connection"))
         elif self._in:
+            if not self._goodbye:
+                self._front.lost(self._arrived.identity)
             self.end(None if self._goodbye else ReasonCode.SERVER_SHUTTING_DOWN)
 
     # Back-pressure
@@ -208,7 +217,7 @@ class Relay(Sender):
     def cut_off(self) -> None:
         """Close at once and wait for no answer."""
         self.abort()
-        self._broker.drop()
+        self._part(at_once=True)
         self._forget()
         if self._task is not None:
             self._task.cancel()
@@ -222,19 +231,27 @@ class Relay(Sender):
         self._flow_up()
 
     def expired(self, expiry: Expiry) -> None:
-        """Close on what took too long. Whether the client is silent is for the broker to see."""
+        """Close on what took too long. Whether the client is silent is for the broker to see, but for wills that lapsed."""
         if expiry is Expiry.STALL:
             self.bound(expiry.value)
-            self._broker.drop()
+            self._part(at_once=True)
             self.abort()
+        elif expiry is Expiry.SILENCE:
+            self.look_for_silence(is_read=self._task is None and self._takes)
         elif self._task is not None or not self._takes:
             self.deadlines.packet = NEVER  # until it is read again
         else:
             self.bound(expiry.value)
             self.end(ReasonCode.KEEP_ALIVE_TIMEOUT)
 
+    def _permitted(self) -> None:
+        """Look after a will that lapses."""
+        if self._in:
+            self.look_for_silence(is_read=False)
+
     def _disowned(self) -> None:
-        """Close, now that the client could not log in again as who it is."""
+        """Close, now that the client could not log in again as who it is. It is gone, which is what its will is for."""
+        self._crossing.leave_will()
         if self._in:
             self.end(ReasonCode.NOT_AUTHORIZED)
         else:
@@ -246,7 +263,7 @@ class Relay(Sender):
         self.end(error.reason_code)
 
     def end(self, reason_code: ReasonCode | None) -> None:
-        """Close both sides; version 5 is told the reason. The broker is told nothing: what it does then is for it to know."""
+        """Close both sides; version 5 is told the reason. What the broker does then is for it to know."""
         if self.closing:
             return
         if reason_code is not None and self._in and self._version == 5:
@@ -255,8 +272,18 @@ class Relay(Sender):
         if not self._in and self._task is not None:
             self._task.cancel()
         self.pass_on()
-        self._broker.finish()
+        self._part()
         self.close()
+
+    def _part(self, *, at_once: bool = False) -> None:
+        """Let go of the broker, which forgets a will that the client may not have any more."""
+        if self._crossing.will_lapsed:
+            self._broker.write_if_open(rewriting.DISCONNECT)
+            self._broker.finish()
+        elif at_once:
+            self._broker.drop()
+        else:
+            self._broker.finish()
 
     def said_goodbye(self) -> None:
         """Close once the broker was told, and take nothing more from the client."""
@@ -279,8 +306,8 @@ class Relay(Sender):
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._task = None
         if not task.cancelled() and task.exception() is not None:
-            log.error("connection to the broker failed", exc_info=task.exception())
-            self._broker.drop()
+            log.error("connection to the broker failed", **who(self._arrived.identity), exc_info=task.exception())
+            self._part(at_once=True)
             self.abort()
         self._flow_up()
 
@@ -306,7 +333,7 @@ class Relay(Sender):
         return self._in and not (self.blocked or self.draining or self._broker.blocked)
 
     def _leave(self) -> None:
-        self._broker.finish()
+        self._part()
         self._pushes = None  # which knows this connection: nobody else can, so nothing is left to collect
         if self._in:
             self._in = False

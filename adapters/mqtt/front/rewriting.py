@@ -16,6 +16,7 @@ from adapters.mqtt.packets import Connect, ProtocolError, ReasonCode
 from core.messages import Identity
 
 PINGREQ: Final = b"\xc0\x00"
+DISCONNECT: Final = b"\xe0\x00"
 _NAMES: Final = MappingProxyType({3: b"\x00\x06MQIsdp\x03", 4: b"\x00\x04MQTT\x04", 5: b"\x00\x04MQTT\x05"})
 _SUBSCRIBE, _UNSUBSCRIBE = 0x82, 0xA2
 _FLAGS = 0x02

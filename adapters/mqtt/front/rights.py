@@ -7,6 +7,7 @@ import structlog
 
 from adapters.exchange import Exchange
 from adapters.mqtt.front.crossing import Crossing
+from adapters.mqtt.front.remarks import who
 from core.errors import Refusal
 from core.messages import Identity
 
@@ -16,20 +17,37 @@ _RETRY_SECONDS = 5.0
 
 
 class Rights:
-    """Keeps the grants of a crossing true. They are asked about by one at a time, so that no older answer comes last."""
+    """Keeps the grants of a crossing true, and calls `permitted` whenever these are new.
 
-    __slots__ = ("_asking", "_crossing", "_exchange", "_identity", "_over", "_parts", "_stale", "_task", "_unwatch")
+    They are asked about by one at a time, so that no older answer comes last.
+    """
 
-    def __init__(self, identity: Identity, exchange: Exchange, crossing: Crossing) -> None:
+    __slots__ = (
+        "_asking",
+        "_crossing",
+        "_exchange",
+        "_identity",
+        "_over",
+        "_parts",
+        "_permitted",
+        "_stale",
+        "_task",
+        "_told",
+        "_unwatch",
+    )
+
+    def __init__(self, identity: Identity, exchange: Exchange, crossing: Crossing, permitted: Callable[[], None]) -> None:
         self._identity = identity
         self._exchange = exchange
         self._crossing = crossing
+        self._permitted = permitted
         self._parts = ""
         self._unwatch: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._asking = False
         self._stale = False
         self._over = False
+        self._told = False  # of a fault, since the last answer
 
     async def ask(self) -> None:
         """Ask, and once more where something changed meanwhile. Raises `Refusal` UNAVAILABLE.
@@ -45,6 +63,7 @@ class Rights:
                 self._stale = False
                 grants = await self._exchange.permit(self._identity)
                 self._crossing.permit(grants)
+                self._permitted()
                 parts = "\n".join(grants.parts)
                 if parts and parts != self._parts and not self._over:
                     self._watch(parts)
@@ -55,6 +74,7 @@ class Rights:
     def forget(self) -> None:
         """Be told nothing more."""
         self._over = True
+        self._permitted = _nothing  # whoever it was knows this: nobody else can, so nothing is left to collect
         if self._unwatch is not None:
             self._unwatch()
         if self._task is not None:
@@ -75,9 +95,22 @@ class Rights:
         """Ask again; while there is no answer, what was true before is."""
         try:
             await self.ask()
+            self._told = False
         except Exception as error:
-            if not isinstance(error, Refusal):
-                log.exception("what a device may do could not be looked up", device=self._identity.device_name)
+            if not self._told:
+                self._told = True
+                self._tell(error)
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._changed)
         finally:
             self._task = None
+
+    def _tell(self, error: Exception) -> None:
+        text = "what a client may do could not be looked up, until that works it keeps what it had"
+        if isinstance(error, Refusal):
+            log.warning(text, **who(self._identity), detail=error.detail)
+        else:
+            log.error(text, **who(self._identity), exc_info=error)
+
+
+def _nothing() -> None:
+    """Tell nobody."""

@@ -5,24 +5,22 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
 from adapters.exchange import Carrier, Exchange, Inbound
 from adapters.mqtt import encode
 from adapters.mqtt.bodies import Limits, read_publish
+from adapters.mqtt.deadlines import NEVER, SILENCE_FACTOR, Expiry
 from adapters.mqtt.front import rewriting
 from adapters.mqtt.front.arrived import Arrived
 from adapters.mqtt.front.broker_line import BrokerLine
-from adapters.mqtt.front.crossing import DISCONNECT, PUBLISH, PUBREL, Crossed, Crossing, raw
+from adapters.mqtt.front.crossing import DISCONNECT, PUBLISH, PUBREL, Crossed, Crossing, Purpose
 from adapters.mqtt.front.cutting import Frame
+from adapters.mqtt.front.remarks import Remarks
 from adapters.mqtt.front.rewriting import Filters, Message, Wanted, read_filters, read_message, read_packet_id
 from adapters.mqtt.packets import ProtocolError, PubRel, ReasonCode, Subscribe, Subscription, Unsubscribe
 from adapters.mqtt.session import Granted, Session
 from adapters.mqtt.shared import Shared
 from adapters.mqtt.subscriber import Subscriber
 from core.topics import valid_filter, valid_name
-
-log = structlog.get_logger("firstlight")
 
 _SUBSCRIBE, _UNSUBSCRIBE = 8, 10
 _QUARTER = 4
@@ -34,7 +32,7 @@ class Sender(Subscriber):
     A route of ours answers in a task, while the rest waits; such answers go out at QoS 0, between the broker's packets.
     """
 
-    __slots__ = ("_arrived", "_broker", "_crossing", "_session", "_task", "_told_refusal", "_wrote")
+    __slots__ = ("_arrived", "_broker", "_crossing", "_remarks", "_session", "_task", "_wrote")
 
     def __init__(self, arrived: Arrived, crossing: Crossing, shared: Shared, exchange: Exchange) -> None:
         super().__init__(shared, exchange)
@@ -43,7 +41,7 @@ class Sender(Subscriber):
         self._broker = BrokerLine(self, shared.config)
         self._session: Session | None = None  # from the first packet that is for us
         self._task: asyncio.Task[None] | None = None
-        self._told_refusal = False
+        self._remarks = Remarks(arrived.identity, shared.meter)
         self._wrote = 0.0
 
     @abc.abstractmethod
@@ -86,7 +84,7 @@ class Sender(Subscriber):
         elif kind == _UNSUBSCRIBE:
             self._unsubscribe(frame)
         elif kind == DISCONNECT:
-            self._crossing.up.passed.append(raw(frame))
+            self._crossing.up.passed.append(self._crossing.goodbye(frame))
             self.said_goodbye()
         else:
             raise ProtocolError(ReasonCode.PROTOCOL_ERROR, f"a client sends no packet of type {kind}")
@@ -96,7 +94,7 @@ class Sender(Subscriber):
         if crossed.to_broker:
             self._crossing.up.passed.append(crossed.to_broker)
         if crossed.refused:
-            self.refused(crossed.refused)
+            self._remarks.refused(crossed.refused, crossed.purpose)
 
     def _published(self, frame: Frame) -> None:
         sent = read_message(frame, self._version)
@@ -143,6 +141,26 @@ class Sender(Subscriber):
             self._wrote = self.loop.time()
             self._crossing.pinged()
             self._broker.write(rewriting.PINGREQ)
+
+    def look_for_silence(self, *, is_read: bool) -> None:
+        """Give up a client that is silent, before the broker does and publishes a will that has lapsed; others are left to it.
+
+        Meanwhile the broker is pinged instead, so that the client has its whole time (OASIS MQTT 5.0, section 3.1.2.10).
+        """
+        keep_alive, now = self._arrived.connect.keep_alive, self.loop.time()
+        if not (keep_alive and self._crossing.will_lapsed) or self._is_over():
+            self.deadlines.silence = NEVER
+            return
+        quiet = (now - self._wrote) / keep_alive
+        if is_read and quiet > SILENCE_FACTOR + 1 / _QUARTER:  # it may have said something a quarter later
+            self.bound(Expiry.SILENCE.value)
+            self.end(ReasonCode.KEEP_ALIVE_TIMEOUT)
+            return
+        if quiet > 1:
+            self._crossing.pinged()
+            self._broker.write(rewriting.PINGREQ)
+        self.deadlines.silence = now + keep_alive / _QUARTER
+        self.arm()
 
     def _release(self, frame: Frame) -> None:
         packet_id, _ = read_packet_id(frame.body, 0)
@@ -198,7 +216,7 @@ class Sender(Subscriber):
             else:
                 codes.append(own.get(wanted.topic_filter, ReasonCode.NOT_AUTHORIZED))
                 if wanted.topic_filter not in own:
-                    self.refused(wanted.topic_filter)
+                    self._remarks.refused(wanted.topic_filter, Purpose.SUBSCRIBE)
         if not there:
             self.write(encode.suback(self._version, sent.packet_id, [code or 0 for code in codes]))
             return
@@ -209,7 +227,7 @@ class Sender(Subscriber):
     def _unsubscribe(self, frame: Frame) -> None:
         sent = self._read_filters(frame)
         filters = tuple(wanted.topic_filter for wanted in sent.wanted)
-        there = [self._crossing.subscribe(topic_filter) for topic_filter in filters]
+        there = [self._crossing.unsubscribe(topic_filter) for topic_filter in filters]
         codes = [ReasonCode.NO_SUBSCRIPTION_EXISTED] * len(filters)
         if self._session is not None:
             codes = self.give_up(Unsubscribe(sent.packet_id, filters), self._session)
@@ -221,13 +239,6 @@ class Sender(Subscriber):
             merged = (None if found is not None else code for found, code in zip(there, codes, strict=True))
             self._crossing.expect(sent.packet_id, tuple(merged))
         self._crossing.up.passed.append(rewriting.unsubscribe(sent, kept, self._version))
-
-    def refused(self, topic: str) -> None:
-        """Count a topic that was refused, and tell of the first one."""
-        self._shared.meter.bound("mqtt.topic_refused")
-        if topic and not self._told_refusal:
-            self._told_refusal = True
-            log.info("topic refused, further ones are counted alone", device=self._arrived.identity.device_name, topic=topic)
 
     @property
     def _version(self) -> int:
