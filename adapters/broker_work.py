@@ -9,10 +9,11 @@ import structlog
 
 from adapters import spoken
 from adapters.answering import Answering
+from adapters.brokers.admissions import Attention
 from adapters.brokers.dynamic_security.keeper import DynamicSecurity, Terms
 from adapters.brokers.dynamic_security.reading import Reader
 from adapters.brokers.lifecycle_events import LifecycleEvents
-from adapters.brokers.link import Link
+from adapters.brokers.link import PACKET_BYTES, Link
 from adapters.brokers.rabbitmq import RabbitMq
 from adapters.brokers.rabbitmq_api import ManagementApi
 from adapters.brokers.request_topics import RequestTopics, group_name
@@ -26,10 +27,10 @@ from adapters.settings import Address
 from adapters.use_cases import Bound, Ports
 from core.messages import Identity
 from core.model import Event
-from core.ports import BrokerAccess
 
 EVENTS, REQUESTS, DYNAMIC_SECURITY = "events", "requests", "dynamic-security"
 _ALL_SPOKEN: Final = Address("", 0)
+_PROPERTIES_BYTES: Final = 65_536
 
 log = structlog.get_logger("firstlight")
 
@@ -38,36 +39,43 @@ class _Runs(Protocol):
     async def run(self) -> None: ...
 
 
-class Doors:
-    """Stands for a broker's doors until that is there. Satisfies `core.ports.BrokerAccess`."""
+def rabbitmq_of(config: Config, meter: Meter, work: Callable[[], "BrokerWork"]) -> RabbitMq | None:
+    """Return what closes connections at RabbitMQ, None where it is not switched on.
 
-    def __init__(self) -> None:
-        self.behind: BrokerAccess | None = None
+    Use cases stand on it, and it stands on them: so `work` is called for the rest of it, not before somebody is let in.
+    """
+    if not config.rabbitmq_api or config.broker_secret is None:
+        return None
 
-    def let_in(self, identity: Identity, username: str, client_id: str) -> None:
-        """Note that the broker is told to let somebody in."""
-        if self.behind is not None:
-            self.behind.let_in(identity, username, client_id)
+    async def whose(username: str, client_id: str) -> Identity:
+        return await work().bound.acquaintances.named(username, client_id)
 
-    def let_go(self, username: str, client_id: str) -> None:
-        """Have the connections closed that were let in with these names."""
-        if self.behind is not None:
-            self.behind.let_go(username, client_id)
+    api = ManagementApi(config.rabbitmq_api, config.rabbitmq_password)
+    return RabbitMq(api, lambda: work().attention, whose, meter)
 
 
 class BrokerWork:
-    """Runs in tasks of its own from `start` to `stop`."""
+    """Runs in tasks of its own from `start` to `stop`. With RabbitMQ, `attention` is what that asks about who it let in."""
 
     def __init__(
-        self, config: Config, ports: Ports, bound: Bound, answering: Answering, own: OwnAddresses, meter: Meter, doors: Doors
+        self,
+        config: Config,
+        ports: Ports,
+        bound: Bound,
+        answering: Answering,
+        own: OwnAddresses,
+        meter: Meter,
+        rabbitmq: RabbitMq | None,
     ) -> None:
+        self.bound = bound
+        if rabbitmq is not None:
+            self.attention: Attention = answering.facing(spoken.at("HTTP", _ALL_SPOKEN, config, own))
         self._config = config
         self._ports = ports
-        self._bound = bound
         self._answering = answering
         self._own = own
         self._meter = meter
-        self._doors = doors
+        self._rabbitmq = rabbitmq
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -83,8 +91,8 @@ class BrokerWork:
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         works: list[Coroutine[Any, Any, None]] = []
-        if self._config.rabbitmq_api and self._config.broker_secret is not None:
-            works.append(self._rabbitmq().run())
+        if self._rabbitmq is not None:
+            works.append(self._rabbitmq.run())
         if self._config.broker is not None:
             made: dict[str, Callable[[], _Runs]] = {
                 EVENTS: self._events,
@@ -93,13 +101,6 @@ class BrokerWork:
             }
             works += [made[use]().run() for use in self._config.broker_for]
         return works
-
-    def _rabbitmq(self) -> RabbitMq:
-        api = ManagementApi(self._config.rabbitmq_api, self._config.rabbitmq_password)
-        attention = self._answering.facing(spoken.at("HTTP", _ALL_SPOKEN, self._config, self._own))
-        found = RabbitMq(api, lambda: attention, self._bound.acquaintances.named, self._meter)
-        self._doors.behind = found
-        return found
 
     def _events(self) -> LifecycleEvents:
         ports = self._ports
@@ -116,19 +117,21 @@ class BrokerWork:
             packet_bytes=most.max_packet_bytes, topic_bytes=most.max_topic_bytes, user_properties=most.user_properties
         )
         exchange = self._answering.facing(spoken.at("BROKER", _ALL_SPOKEN, config, self._own))
-        return Requests(self._link(REQUESTS), exchange, topics, self._meter, bounds, log)
+        # Beside topic and payload a packet has its properties, which count there alone.
+        link = self._link(REQUESTS, packet_bytes=most.max_packet_bytes + _PROPERTIES_BYTES)
+        return Requests(link, exchange, topics, self._meter, bounds, log)
 
     def _dynamic_security(self) -> DynamicSecurity:
         ports, config = self._ports, self._config
-        reader = Reader(ports.repository, ports.issuer, self._bound.permit, spoken.topic_spaces(config))
+        reader = Reader(ports.repository, ports.issuer, self.bound.permit, spoken.topic_spaces(config))
         terms = Terms(devices=config.broker_devices)
         return DynamicSecurity(self._link(DYNAMIC_SECURITY), reader, ports.watches, log, terms)
 
-    def _link(self, name: str) -> Link:
+    def _link(self, name: str, packet_bytes: int = PACKET_BYTES) -> Link:
         broker = self._config.broker
         if broker is None:
             raise ValueError("there is no broker")
-        return Link(broker, self._config.broker_password, name, log)
+        return Link(broker, self._config.broker_password, name, log, meter=self._meter, packet_bytes=packet_bytes)
 
 
 def upstream_of(config: Config) -> Upstream | None:

@@ -12,15 +12,20 @@ from typing import Any, Final
 import aiomqtt
 import msgspec
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from structlog.typing import FilteringBoundLogger
 
 from adapters.brokers.address import BrokerAddress
+from adapters.exchange import Meter
 from core.errors import Refusal
 from core.model import Secret
 
 KEEP_ALIVE_SECONDS: Final = 30
 TIMEOUT_SECONDS: Final = 10.0
 QUEUED: Final = 1_000
+QUEUED_BYTES: Final = 16_777_216
+PACKET_BYTES: Final = 16_777_216
 ENOUGH_DOUBLINGS: Final = 16
 
 # Reason codes of a CONNACK that stay what they are until somebody changes something (OASIS MQTT 5.0, section 3.2.2.2); aiomqtt
@@ -57,7 +62,10 @@ class Link:
     """One connection to a broker for one purpose, opened again whenever it is lost.
 
     MQTT 5 is spoken, or 3.1.1 with a broker that does not know it: `protocol` tells which. `dropped` counts the messages that
-    came in faster than the work took them: at most `queued` wait, and MQTT has no way to refuse one.
+    came in faster than the work took them: at most `queued` wait, of `queued_bytes` topic and payload together, and MQTT has
+    no way to refuse one. A broker of MQTT 5 is told to send no packet above `packet_bytes`, and discards what is larger (OASIS
+    MQTT 5.0, section 3.1.2.11.4). `meter` has the level `broker.NAME.up`, 0 or 1, and the bound `broker.NAME` of what was
+    dropped.
     """
 
     def __init__(
@@ -67,7 +75,10 @@ class Link:
         name: str,
         log: FilteringBoundLogger,
         *,
+        meter: Meter | None = None,
         queued: int = QUEUED,
+        queued_bytes: int = QUEUED_BYTES,
+        packet_bytes: int = PACKET_BYTES,
         patience: Patience | None = None,
     ) -> None:
         self.protocol = aiomqtt.ProtocolVersion.V5
@@ -77,8 +88,12 @@ class Link:
         self.client_id = f"firstlight-{name}-{secrets.token_hex(4)}"
         self._address = address
         self._password = password
+        self._name = name
         self._log = log.bind(link=name, broker=str(address))
+        self._meter = meter
         self._queued = queued
+        self._queued_bytes = queued_bytes
+        self._packet_bytes = packet_bytes
         self._patience = patience or Patience()
         self._fault = ""
         self._refused = False
@@ -91,6 +106,7 @@ class Link:
         """
         loop = asyncio.get_running_loop()
         failures = 0
+        self._count_up(False)
         while True:
             began = loop.time()
             try:
@@ -119,11 +135,12 @@ class Link:
         try:
             yield client
         finally:
-            self.is_up = False
+            self._count_up(False)
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
 
     def _client(self) -> aiomqtt.Client:
+        is_five = self.protocol is aiomqtt.ProtocolVersion.V5
         return aiomqtt.Client(
             self._address.host,
             self._address.port,
@@ -131,7 +148,8 @@ class Link:
             password=None if self._password is None else self._password.reveal(),
             identifier=self.client_id,
             protocol=self.protocol,
-            clean_session=True if self.protocol is not aiomqtt.ProtocolVersion.V5 else None,
+            clean_session=None if is_five else True,
+            properties=_connect_properties(self._packet_bytes) if is_five else None,
             timeout=TIMEOUT_SECONDS,
             keepalive=KEEP_ALIVE_SECONDS,
             queue_type=self._queue_type(),
@@ -146,21 +164,37 @@ class Link:
         class CountingQueue(asyncio.Queue[aiomqtt.Message]):
             """Drops what does not fit: by then the broker has its acknowledgement."""
 
+            held = 0
+
             def put_nowait(self, item: aiomqtt.Message) -> None:
-                if self.full():
+                # One that is alone fits, whatever its size.
+                if self.full() or (self.held and self.held + size_of(item) > link._queued_bytes):
                     link._dropped(self.maxsize)
                 else:
+                    self.held += size_of(item)
                     super().put_nowait(item)
+
+            def get_nowait(self) -> aiomqtt.Message:
+                item = super().get_nowait()
+                self.held -= size_of(item)
+                return item
 
         return CountingQueue
 
     def _dropped(self, queued: int) -> None:
         self.dropped += 1
+        if self._meter is not None:
+            self._meter.bound(f"broker.{self._name}")
         if self.dropped.bit_count() == 1:  # the first, and whenever there are twice as many
             self._log.warning("messages from the broker come faster than they are taken", dropped=self.dropped, queued=queued)
 
+    def _count_up(self, is_up: bool) -> None:
+        self.is_up = is_up
+        if self._meter is not None:
+            self._meter.level(f"broker.{self._name}.up", float(is_up))
+
     def _came_up(self) -> None:
-        self.is_up = True
+        self._count_up(True)
         if not self._refused:
             self._fault = ""
             self._log.info("the link to the broker is up", client_id=self.client_id)
@@ -199,6 +233,18 @@ class Link:
         if code in _REFUSED:
             return f"{_REFUSED[code]}; check user name, password and client id {self.client_id}", True
         return f"the broker does not let anybody in now: {error}", False
+
+
+def _connect_properties(packet_bytes: int) -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho annotates no constructor
+    properties.MaximumPacketSize = packet_bytes
+    return properties
+
+
+def size_of(message: aiomqtt.Message) -> int:
+    """Return the bytes of a message, as far as its sender chose them: topic and payload."""
+    payload = message.payload
+    return len(message.topic.value.encode()) + (len(payload) if isinstance(payload, bytes) else 0)
 
 
 def _require_not_cancelled() -> None:

@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from adapters.brokers import request_messages as messages
 from adapters.brokers.cancelling import unless_cancelled
-from adapters.brokers.link import Link, Refused
+from adapters.brokers.link import Link, Refused, size_of
 from adapters.brokers.request_topics import RequestTopics
 from adapters.brokers.seldom import Seldom
 from adapters.brokers.waiting import Waiting
@@ -33,13 +33,15 @@ _REFUSED: Final = 0x80  # from here on a SUBACK says no (OASIS MQTT 5.0, section
 class RequestBounds(msgspec.Struct, frozen=True, kw_only=True):
     """What clients of a broker may use up here.
 
-    `workers` answer requests at the same time. `waiting` requests may wait for them, `waiting_of_client` of one client; beyond
-    that they are dropped. `packet_bytes` are topic and payload together, `user_properties` those of one message.
+    `workers` answer requests at the same time. `waiting` requests may wait for them, `waiting_of_client` of one client and
+    `waiting_bytes` of all together; beyond that they are dropped. `packet_bytes` are topic and payload together,
+    `user_properties` those of one message.
     """
 
     workers: int = 16
     waiting: int = 1_000
     waiting_of_client: int = 64
+    waiting_bytes: int = 16_777_216
     topic_bytes: int = 1_024
     packet_bytes: int = 135_168
     user_properties: int = 32
@@ -69,8 +71,7 @@ class Requests:
         self._meter = meter
         self._bounds = bounds
         self._log = log
-        self._waiting: Waiting[_Request] = Waiting(bounds.waiting, bounds.waiting_of_client)
-        self._dropped = 0
+        self._waiting: Waiting[_Request] = Waiting(bounds.waiting, bounds.waiting_of_client, bounds.waiting_bytes)
         self._fixed = Seldom(log.warning, "a topic whose answers everyone could read is not served")
         self._unproved = Seldom(log.warning, "a request that needs a device's own login is not served through the broker")
         self._retained = Seldom(log.warning, "a retained request is ignored, it would come again and again")
@@ -84,7 +85,6 @@ class Requests:
         try:
             await self._subscribe(client)
             async for message in client.messages:
-                self._count_dropped()
                 self._receive(message)
         finally:
             for worker in workers:
@@ -113,17 +113,17 @@ class Requests:
         if topic in self._topics.fixed:
             self._fixed(topic=topic, instead=self._topics.instead_of(topic))
             return "fixed_topic"
-        size = len(topic.encode())
-        if size > self._bounds.topic_bytes:
+        if len(topic.encode()) > self._bounds.topic_bytes:
             return "topic_bytes"
-        if size + len(messages.body(message)) > self._bounds.packet_bytes:
+        size = size_of(message)
+        if size > self._bounds.packet_bytes:
             return "packet_bytes"
         if message.retain:
             self._retained(topic=topic)
             return "retained"
-        return self._enter(message, topic)
+        return self._enter(message, topic, size)
 
-    def _enter(self, message: aiomqtt.Message, topic: str) -> str:
+    def _enter(self, message: aiomqtt.Message, topic: str, size: int) -> str:
         asked = self._topics.read(topic)
         if asked is None:
             return "path"
@@ -131,7 +131,7 @@ class Requests:
             for guest in self._topics.guests:
                 inbound = messages.inbound(message, asked, path, guest, self._bounds.user_properties)
                 if self._exchange.understands(inbound):
-                    return self._waiting.put(asked.client, _Request(message, inbound, asked.answer))
+                    return self._waiting.put(asked.client, size, _Request(message, inbound, asked.answer))
         if any(self._exchange.understands(messages.inbound(message, asked, path, "", 0)) for path in asked.paths):
             self._unproved(topic=topic)
             return "unproved"
@@ -157,12 +157,6 @@ class Requests:
             return
         properties = messages.answer_properties(request.message, out)
         await unless_cancelled(client.publish(request.answer, out.body, qos=0, properties=properties))
-
-    def _count_dropped(self) -> None:
-        """Count what the link dropped since the last message: it came in faster than it was looked at."""
-        for _ in range(self._link.dropped - self._dropped):
-            self._meter.bound("broker.requests")
-        self._dropped = self._link.dropped
 
 
 def _refuses(code: object) -> bool:

@@ -66,7 +66,7 @@ class Served:
         exchange = running.answering.facing(Face(dialects))
         self.exchange: Any = exchange if before is None else before(exchange)
         self.topics = RequestTopics("firstlight", group_name(running.issuer.vault, "firstlight"), routes)
-        self.link = Link(broker.address(username), password, "requests", self.log, patience=QUICK)
+        self.link = Link(broker.address(username), password, "requests", self.log, meter=self.meter, patience=QUICK)
         self.requests = Requests(self.link, self.exchange, self.topics, self.meter, bounds or RequestBounds(), self.log)
 
     async def subscribed(self, broker: Mosquitto, times: int = 1) -> None:

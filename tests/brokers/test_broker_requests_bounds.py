@@ -116,13 +116,6 @@ async def test_a_flood_is_dropped_and_counted(gateway: Running, broker: Mosquitt
         assert (await two.ask(PROVISION, b"again")).payload == b"again"
 
 
-async def test_what_the_link_drops_is_counted(gateway: Running, broker: Mosquitto) -> None:
-    async with serving(gateway, broker) as served, device(broker, "c-1") as client:
-        served.link.dropped = 3
-        await client.provision(METERS.claim(deviceName="seen"))
-        assert served.meter.bounds == ["broker.requests"] * 3
-
-
 async def test_an_answer_that_cannot_be_sent_does_not_end_the_others(gateway: Running, broker: Mosquitto) -> None:
     one = RequestBounds(workers=1)
     async with serving(gateway, broker, bounds=one, before=Held) as served, device(broker, "c-1") as client:
@@ -179,6 +172,32 @@ async def test_a_broker_that_refuses_the_subscription_is_told_of(
     served.link.protocol = version
     async with beside(served.requests.run()):
         await until(lambda: served.log.said("have to let this user subscribe to $share/firstlight-"))
+
+
+async def test_the_role_that_is_recommended_under_dynamic_security_is_enough(gateway: Running, broker: Mosquitto) -> None:
+    rights = [
+        ("publishClientSend", "firstlight/#"),
+        ("publishClientReceive", "firstlight/#"),
+        ("subscribePattern", "firstlight/#"),
+        ("subscribePattern", "$share/#"),
+    ]
+    acls = [{"acltype": kind, "topic": topic, "allow": True} for kind, topic in rights]
+    rules = {
+        "defaultACLAccess": DENIES_SUBSCRIPTIONS | {"publishClientSend": False, "publishClientReceive": False},
+        "clients": [],
+        "groups": [{"groupname": "all", "roles": [{"rolename": "gateway"}], "clients": []}],
+        "anonymousGroup": "all",
+        "roles": [{"rolename": "gateway", "acls": acls}],
+    }
+    file = broker.folder / "dynamic-security.json"
+    file.write_text(json.dumps(rules))
+    broker.config = f"allow_anonymous true\nplugin {PLUGIN}\nplugin_opt_config_file {file}"
+    await broker.restart()
+    served = Served(gateway, broker, username="")
+    async with beside(served.requests.run()), device(broker, "c-1") as client:
+        await until(lambda: broker.log().count("Sending SUBACK to firstlight-requests") >= len(served.topics.filters))
+        assert (await client.provision(METERS.claim(deviceName="kept")))["status"] == "SUCCESS"
+        assert not served.log.said("have to let")
 
 
 async def test_a_link_that_speaks_the_older_version_serves(gateway: Running, broker: Mosquitto) -> None:

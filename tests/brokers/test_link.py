@@ -11,6 +11,7 @@ import pytest
 
 from adapters.brokers.address import BrokerAddress
 from adapters.brokers.link import Link, Patience, Refused, first_of, lost
+from adapters.metrics import PrometheusMeter
 from core.errors import registry_busy
 from core.model import Secret
 from tests.brokers.logged import Logged
@@ -155,6 +156,54 @@ async def test_what_comes_too_fast_is_dropped_and_counted(tmp_path: Path) -> Non
             await until(lambda: len(got) == 10)
     assert got == [str(number).encode() for number in range(10)]
     assert [fields["dropped"] for fields in log.said("come faster")] == [1, 2, 4, 8, 16, 32]
+
+
+async def test_the_bytes_that_wait_are_bounded_too(tmp_path: Path) -> None:
+    meter = PrometheusMeter()
+    ready, go = asyncio.Event(), asyncio.Event()
+    got: list[bytes] = []
+
+    async def work(client: aiomqtt.Client) -> None:
+        await client.subscribe("t", qos=1)
+        ready.set()
+        await go.wait()
+        await take(client, got)
+
+    async with mosquitto(tmp_path) as broker:
+        link = linked(broker, Logged(), queued_bytes=400, meter=meter)
+        async with beside(link.keep(work)), aiomqtt.Client(HOST, broker.port) as sender:
+            await ready.wait()
+            for size in (1_000, 1, 1):  # alone it may wait, and nothing beside it
+                await sender.publish("t", b"x" * size, qos=1)
+            await until(lambda: link.dropped == 2)
+            go.set()
+            await until(lambda: len(got) == 1)
+            await sender.publish("t", b"there is room again", qos=1)
+            await until(lambda: len(got) == 2)
+            figures = meter.exposition().decode()
+            assert 'firstlight_bounds_total{bound="broker.test"} 2.0' in figures
+            assert 'firstlight_level{level="broker.test.up"} 1.0' in figures
+            await broker.stop()
+            await until(lambda: 'firstlight_level{level="broker.test.up"} 0.0' in meter.exposition().decode())
+    assert got == [b"x" * 1_000, b"there is room again"]
+
+
+async def test_a_broker_of_mqtt_5_discards_what_is_larger_than_is_wanted(tmp_path: Path) -> None:
+    ready = asyncio.Event()
+    got: list[bytes] = []
+
+    async def work(client: aiomqtt.Client) -> None:
+        await client.subscribe("t", qos=1)
+        ready.set()
+        await take(client, got)
+
+    async with mosquitto(tmp_path) as broker, beside(linked(broker, Logged(), packet_bytes=1_000).keep(work)):
+        await ready.wait()
+        async with aiomqtt.Client(HOST, broker.port) as sender:
+            for size in (1_001, 900):
+                await sender.publish("t", b"x" * size, qos=1)
+            await until(lambda: bool(got))
+    assert [len(payload) for payload in got] == [900]
 
 
 async def speak_3_1_1_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,10 @@ Run = Callable[..., Any]
 KEY = "factory-key-0001"
 CARRIERS = ["http", "coap", "mqtt"]
 MEGABYTE = 1_048_576
+# The command line as a process that looks for what is new more often than once in some seconds.
+HURRIED = (
+    "import sys; from adapters import cli; from adapters.commands import lines; lines.POLL_SECONDS = 0.2; sys.exit(cli.main())"
+)
 
 
 def bootstrap(run: Run, served: Gateway, carrier: str, external_id: str, *more: str, key: str = KEY) -> Any:
@@ -94,7 +99,7 @@ def watch(served: Gateway) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     def start(carrier: str, external_id: str, *more: str) -> "subprocess.Popen[str]":
         argv = ["bootstrap", external_id, "--over", carrier, "--port", served.port(carrier), "--key", KEY, "--watch", *more]
         process = subprocess.Popen(
-            [*PROGRAM, *argv],
+            [sys.executable, "-P", "-c", HURRIED, *argv],
             cwd=served.directory,
             env=environment(FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY=ENCRYPT_KEY),
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""A gateway killed again and again over one registry: whoever was told SUCCESS is there, and nobody is there by half."""
+"""Gateways killed again and again, each over one registry: whoever was told SUCCESS is there, and nobody is there by half."""
 
 import asyncio
 import random
@@ -15,7 +15,8 @@ from tests.e2e.process import PATIENCE_SECONDS, Served
 from tests.e2e.registry_file import names_of_a_whole_registry
 from tests.protocols.world import SAME
 
-ROUNDS = 50
+ROUNDS = 25  # of each gateway
+GATEWAYS = 2  # side by side, since one waits for its next start most of the time
 EARLY_EVERY = 10  # every so many rounds the gateway is killed while it starts
 LOGINS_AT_ONCE = 32
 
@@ -56,8 +57,14 @@ async def killed_under_load(served: Served, fleet: Fleet, seconds: float) -> Non
 
 
 async def test_fifty_kills_lose_nothing_that_was_answered(tmp_path: Path) -> None:
-    chance = random.Random(20_261_121)
-    served = Served(tmp_path / "gateway")
+    async with asyncio.TaskGroup() as group:
+        for number in range(GATEWAYS):
+            group.create_task(killed_again_and_again(tmp_path / f"{number}", random.Random(20_261_121 + number)))
+
+
+async def killed_again_and_again(folder: Path, chance: random.Random) -> None:
+    """Kill a gateway once in each round, and show each time that everything it answered is there."""
+    served = Served(folder / "gateway")
     profile = {"name": "same", "provision_key": SAME.key, "provision_secret": SAME.secret, "reprovision": "same"}
     answered: dict[str, str] = {}
     async with served:
@@ -68,7 +75,7 @@ async def test_fifty_kills_lose_nothing_that_was_answered(tmp_path: Path) -> Non
             await killed_under_load(served, fleet, chance.uniform(0.02, 0.4))
             if number % EARLY_EVERY == EARLY_EVERY - 1:
                 await killed_at_the_start(served, chance.uniform(0.1, 0.5))
-            there = names_of_a_whole_registry(tmp_path / "gateway/data", tmp_path / "copy")
+            there = names_of_a_whole_registry(folder / "gateway/data", folder / "copy")
             assert fleet.answered.keys() | answered.keys() <= there
             await served.start()
             await retry(served.listening, fleet)
