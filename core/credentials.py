@@ -1,16 +1,22 @@
 """What makes a credential: the rules for a proposed value, the id it is known by, and the text that is sealed."""
 
 import hashlib
+import re
 from typing import assert_never
 
 import msgspec
 
 from core.errors import Reason, Refusal
-from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Triple
+from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Oscore, Triple
 from core.model import CredentialKind, Secret
 
 _BASIC = msgspec.json.Decoder(tuple[str, str, str])
+_OSCORE = msgspec.json.Decoder(tuple[str, str, str, str, str])
 _TRIPLE = msgspec.json.Decoder(tuple[str, str, str])
+_HEX = re.compile("([0-9a-f]{2})*", re.ASCII)
+_OSCORE_CHARACTERS = 128
+OSCORE_ID_BYTES = 7  # RFC 8613, section 3.3: the nonce of AES-CCM-16-64-128 less six
+OSCORE_SECRET_BYTES = 16
 _CONTROL = frozenset(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 
 KIND: dict[type, CredentialKind] = {
@@ -20,6 +26,7 @@ KIND: dict[type, CredentialKind] = {
     Lwm2m: CredentialKind.LWM2M,
     ClientSecret: CredentialKind.CLIENT_SECRET,
     Triple: CredentialKind.DEVICE_SECRET,
+    Oscore: CredentialKind.OSCORE,
 }
 
 
@@ -42,6 +49,8 @@ def credential_id(value: CredentialValue) -> str:
             return secret_id(secret.reveal())
         case Triple(product_key=product_key, device_key=device_key):
             return triple_id(product_key, device_key)
+        case Oscore(device_id=device_id, id_context=id_context):
+            return oscore_id(device_id, id_context)
         case _:
             assert_never(value)
 
@@ -54,6 +63,11 @@ def secret_id(secret: str) -> str:
 def triple_id(product_key: str, device_key: str) -> str:
     """Return the id of a triple, which its secret is no part of; apart from all others as `secret_id` is."""
     return f"triple\0{device_key}&{product_key}"
+
+
+def oscore_id(device_id: str, id_context: str) -> str:
+    """Return the id of an OSCORE context, both parts in lower-case hex; apart from all others as `secret_id` is."""
+    return f"oscore\0{device_id}\0{id_context}"
 
 
 def basic_id(client_id: str, username: str) -> str:
@@ -85,6 +99,8 @@ def require_valid(value: CredentialValue) -> None:
             _require_text(secret.reveal(), "client secret")
         case Triple():
             _require_triple(value)
+        case Oscore():
+            _require_oscore(value)
         case _:
             assert_never(value)
 
@@ -104,6 +120,9 @@ def seal_text(value: CredentialValue) -> Secret:
             return secret
         case Triple(product_key=product_key, device_key=device_key, secret=secret):
             return Secret(msgspec.json.encode((product_key, device_key, secret.reveal())).decode())
+        case Oscore():
+            parts = (value.device_id, value.server_id, value.secret.reveal(), value.salt, value.id_context)
+            return Secret(msgspec.json.encode(parts).decode())
         case _:
             assert_never(value)
 
@@ -125,6 +144,9 @@ def from_seal_text(kind: CredentialKind, text: Secret) -> CredentialValue:
         case CredentialKind.DEVICE_SECRET:
             product_key, device_key, device_secret = _TRIPLE.decode(text.reveal())
             return Triple(product_key, device_key, Secret(device_secret))
+        case CredentialKind.OSCORE:
+            device_id, server_id, master_secret, salt, id_context = _OSCORE.decode(text.reveal())
+            return Oscore(device_id, server_id, Secret(master_secret), salt, id_context)
         case _:
             assert_never(kind)
 
@@ -149,6 +171,23 @@ def _require_triple(value: Triple) -> None:
     parts = (value.product_key, value.device_key, value.secret.reveal())
     if not all(part.isascii() and part.isalnum() for part in parts):
         raise Refusal(Reason.FORBIDDEN, "a triple consists of letters and digits", check="credential.triple")
+
+
+def _require_oscore(value: Oscore) -> None:
+    """Check an OSCORE context (RFC 8613, section 3.3): ids are short enough for its nonce, and the secret is no guess."""
+    secret = value.secret.reveal()
+    parts = (value.device_id, value.server_id, secret, value.salt, value.id_context)
+    if not all(_HEX.fullmatch(part) for part in parts):
+        raise Refusal(Reason.FORBIDDEN, "an OSCORE context is written in lower-case hex", check="credential.oscore")
+    if max(len(value.device_id), len(value.server_id)) > 2 * OSCORE_ID_BYTES or value.device_id == value.server_id:
+        raise Refusal(
+            Reason.FORBIDDEN, f"OSCORE ids differ and have at most {OSCORE_ID_BYTES} bytes", check="credential.oscore"
+        )
+    if (
+        not 2 * OSCORE_SECRET_BYTES <= len(secret) <= _OSCORE_CHARACTERS
+        or len(value.salt + value.id_context) > _OSCORE_CHARACTERS
+    ):
+        raise Refusal(Reason.FORBIDDEN, f"an OSCORE secret has at least {OSCORE_SECRET_BYTES} bytes", check="credential.oscore")
 
 
 def _require_text(text: str, what: str) -> None:

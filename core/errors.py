@@ -67,6 +67,8 @@ class Guard(enum.Enum):
     ENTRY_NAME = "entry_name"  # unique per profile and kind among fields and channel templates
     PROFILE_NAME = "profile_name"  # unique per tenant
     PROVISION_KEY = "provision_key"  # unique over the whole system
+    OSCORE_CONTEXT = "oscore_context"  # a credential has one state at most
+    CERTIFICATE_SERIAL = "certificate_serial"  # unique over the whole system
     TOKEN_NAME = "token_name"  # unique per tenant  # noqa: S105 - the name of a guard, no secret
     EXTERNAL_ID = "external_id"  # unique over the whole system
     CONFIG_DEVICE = "config_device"  # a device has one configuration at most

@@ -12,7 +12,8 @@ from core.model import BootstrapConfig, Channel, CredentialId, Device, DeviceId,
 class Context(msgspec.Struct, frozen=True):
     """Where a request came from: for events and limits, never for a decision about who is asking.
 
-    `correlation` is a UUIDv7; `source` is the peer's address without its port; `actor` names the operator token.
+    `correlation` is a UUIDv7; `source` is the peer's address without its port; `actor` names the operator token. What came over
+    TLS, DTLS or OSCORE is `secure`.
     """
 
     correlation: str
@@ -20,6 +21,7 @@ class Context(msgspec.Struct, frozen=True):
     dialect: str
     source: str
     actor: str = ""
+    secure: bool = False
 
     @property
     def stranger(self) -> str:
@@ -67,7 +69,21 @@ class Triple(msgspec.Struct, frozen=True):
     secret: Secret
 
 
-CredentialValue = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret | Triple
+class Oscore(msgspec.Struct, frozen=True):
+    """An OSCORE security context (RFC 8613, section 3.1) with AES-CCM-16-64-128 and HKDF SHA-256; all in lower-case hex.
+
+    `device_id` is the Sender ID of the device, by which its requests are known, `server_id` that of this server. The salt and
+    the ID Context may be empty.
+    """
+
+    device_id: str
+    server_id: str
+    secret: Secret
+    salt: str = ""
+    id_context: str = ""
+
+
+CredentialValue = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret | Triple | Oscore
 
 
 class SharedSecret(msgspec.Struct, frozen=True):
@@ -77,6 +93,22 @@ class SharedSecret(msgspec.Struct, frozen=True):
     secret: Secret
 
 
+class ProvenClaim(msgspec.Struct, frozen=True):
+    """A claim key whose secret the transport has proved already, as the key of a handshake (RFC 4279)."""
+
+    key: str
+
+
+class ProvenChain(msgspec.Struct, frozen=True):
+    """A chain of certificates that has been checked against the profile of this claim key.
+
+    The credential that comes of it is over at `until`, in milliseconds since the Unix epoch (None: it stays).
+    """
+
+    key: str
+    until: int | None = None
+
+
 class ProvisionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A device asks for its identity.
 
@@ -84,7 +116,7 @@ class ProvisionRequest(msgspec.Struct, frozen=True, kw_only=True):
     `metadata` is kept with a device that is created.
     """
 
-    evidence: SharedSecret
+    evidence: SharedSecret | ProvenClaim | ProvenChain
     device_name: str | None = None
     credential: CredentialValue | None = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -121,7 +153,22 @@ class TripleLogin(msgspec.Struct, frozen=True):
     digest: str
 
 
-Login = TokenLogin | MqttLogin | TripleLogin
+class CertificateLogin(msgspec.Struct, frozen=True):
+    """What a device showed in a TLS or DTLS handshake in which it proved to have the key of the first: DER, as it was sent."""
+
+    chain: tuple[bytes, ...]
+
+
+class ProvenLogin(msgspec.Struct, frozen=True):
+    """A device proved a secret of its own in the handshake or the message layer of its transport: DTLS-PSK or OSCORE.
+
+    `proven` is what `PresharedQuestion` or `OscoreQuestion` answered.
+    """
+
+    proven: "Identity"
+
+
+Login = TokenLogin | MqttLogin | TripleLogin | CertificateLogin | ProvenLogin
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -138,6 +185,37 @@ class Identity(msgspec.Struct, frozen=True):
     credential: CredentialId | None
     user: bool = False
     until: int | None = None
+
+
+class PresharedQuestion(msgspec.Struct, frozen=True):
+    """A handshake asks for the key of a PSK identity (RFC 4279): an external id, a claim key, or the id of a device."""
+
+    identity: str
+
+
+class Preshared(msgspec.Struct, frozen=True):
+    """The key of a PSK identity, and what whoever has it is: a device, or somebody who knows the secret of a claim key.
+
+    For an identity that is not known the key is one that nobody has, and neither is there.
+    """
+
+    key: Secret
+    identity: Identity | None = None
+    claim: str = ""
+
+
+class OscoreQuestion(msgspec.Struct, frozen=True):
+    """A protected message asks for its security context: the `kid` and `kid context` of its OSCORE option."""
+
+    device_id: bytes
+    id_context: bytes = b""
+
+
+class OscoreKnown(msgspec.Struct, frozen=True):
+    """A security context, and whose it is."""
+
+    context: Oscore
+    identity: Identity
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -371,3 +449,50 @@ class FieldsAnswer(msgspec.Struct, frozen=True):
     identity: Identity
     device: Device
     etag: str
+
+
+class SignRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A device asks for a certificate: for the key of its own request (PKCS#10 as PEM, base64 or DER), or with a key made here.
+
+    Exactly one of `request` and `key_algorithm` is there.
+    """
+
+    who: Login | Identity
+    request: bytes | None = None
+    key_algorithm: str | None = None
+
+
+class CertificateSigned(msgspec.Struct, frozen=True, kw_only=True):
+    """A device has a certificate, which is a credential of its own from now on.
+
+    `chain` begins with it and goes on with those between it and the `authorities` that vouch for it; all are DER.
+    `private_key` is PEM, given this once, where the key was made here. `not_after` is when the certificate is of no use any
+    more, in milliseconds since the Unix epoch.
+    """
+
+    identity: Identity
+    chain: tuple[bytes, ...]
+    authorities: tuple[bytes, ...]
+    not_after: int
+    private_key: Secret | None = None
+
+
+class AskAuthorities(msgspec.Struct, frozen=True):
+    """Anybody asks by which certificates those of devices can be checked."""
+
+
+class AuthoritiesAnswer(msgspec.Struct, frozen=True):
+    """The certificates of the authority, as DER, the one that signs first."""
+
+    certificates: tuple[bytes, ...]
+
+
+class AskRevocations(msgspec.Struct, frozen=True):
+    """Anybody asks which certificates are revoked."""
+
+
+class RevocationsAnswer(msgspec.Struct, frozen=True):
+    """The revocation list as DER (RFC 5280, section 5); `until` is when it ends, in milliseconds since the Unix epoch."""
+
+    content: bytes
+    until: int

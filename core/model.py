@@ -57,6 +57,7 @@ class Strategy(enum.Enum):
     CREATE_NEW = "create_new"
     PRE_PROVISIONED = "pre_provisioned"
     SIGNED = "signed"
+    CERTIFICATE_CHAIN = "certificate_chain"
     DISABLED = "disabled"
 
 
@@ -95,6 +96,7 @@ class CredentialKind(enum.Enum):
     LWM2M = "lwm2m"
     CLIENT_SECRET = "client_secret"  # noqa: S105 - the name of a kind, no secret
     DEVICE_SECRET = "device_secret"  # noqa: S105 - the name of a kind, no secret
+    OSCORE = "oscore"
 
 
 class Role(enum.Enum):
@@ -128,6 +130,8 @@ class EventKind(enum.Enum):
     BOOTSTRAP_REFUSED = "bootstrap.refused"
     LOGIN_REFUSED = "login.refused"
     REQUEST_REFUSED = "request.refused"
+    CERTIFICATE_ISSUED = "certificate.issued"
+    CERTIFICATE_REFUSED = "certificate.refused"
     DEVICE_CONNECTED = "device.connected"
     DEVICE_DEFINED = "device.defined"
     DEVICE_CHANGED = "device.changed"
@@ -202,6 +206,41 @@ class SignedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     http_url: str = ""
 
 
+class ChainPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How devices are let in by the certificate that they show in TLS, and the chain behind it.
+
+    `authorities` are certificates as `credentials.certificate` has them: the first is the one that a chain has to come to,
+    those behind it lead on to its root. `anchor` is the credential id of the first; several profiles may have it in common,
+    and are told apart by their patterns. `pattern` is a regular expression that is sought in the common name of
+    the leaf; its first group is the device's name. With `create` a device that is not known is made. A `lax` policy looks at
+    signatures and the time of the leaf alone, as ThingsBoard does: not at the dates of authorities, CA flags and path lengths.
+    """
+
+    anchor: str
+    authorities: tuple[str, ...]
+    pattern: str = "(.*)"
+    create: bool = True
+    lax: bool = False
+
+
+class IssuingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What certificates a profile's devices may have from this gateway.
+
+    One is good for `lifetime_s` seconds. With `key_pairs` a device that cannot make a key may have one made.
+    """
+
+    lifetime_s: int
+    key_pairs: bool = False
+
+
+class Plain(enum.Enum):
+    """What devices may do where nothing protects the wire: over HTTP, CoAP and MQTT without TLS, DTLS or OSCORE."""
+
+    EVERYTHING = "everything"
+    CHALLENGE = "challenge"  # what carries no secret in the clear, neither there nor back
+    NOTHING = "nothing"
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The rule that lets a device or a group of them in.
 
@@ -209,7 +248,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     it, which is good until `previous_until` (None: there is none). `options` are the names of dialect options that are switched
     on, such as an additional reply shape. `signed` is there where devices sign, whether they are let in now or not.
     `credential_kind` is the one kind of credential that its devices have; None: any. `firmware` is what its devices should run.
-    `metadata` is kept for those who made it.
+    `chain` is there where devices come with a chain of certificates, `issuing` where they may have certificates from here.
+    `plain` is what they may do on an unprotected wire, None: what the gateway says. `metadata` is kept for those who made it.
     """
 
     id: ProfileId
@@ -223,6 +263,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     previous_until: int | None = None
     options: tuple[str, ...] = ()
     signed: SignedPolicy | None = None
+    chain: ChainPolicy | None = None
+    issuing: IssuingPolicy | None = None
+    plain: Plain | None = None
     credential_kind: CredentialKind | None = None
     firmware: Firmware | None = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -283,6 +326,38 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self, now: int) -> bool:
         """Tell whether its time is over."""
         return self.expires_at is not None and self.expires_at <= now
+
+
+class OscoreState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an OSCORE context (RFC 8613) has come; `id` is the credential's that holds its keys.
+
+    No sender sequence number at or above `sequence` has been used. `window` is the replay window as it was left in good order,
+    its lowest number and the bits above that; None: it is in use, or was when the gateway ended, and nothing is known of what
+    was received.
+    """
+
+    id: CredentialId
+    sequence: int = 0
+    window: tuple[int, int] | None = None
+    version: int = 1
+
+
+class IssuedCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate that was made here, kept until its time is over; without a credential that has its `lookup` it is revoked.
+
+    `id` is its serial number in lower-case hex. `device` and `name` are those of the device it was made for, which may be gone.
+    `revoked_at` is when that was noticed.
+    """
+
+    id: str
+    tenant: TenantId
+    device: DeviceId
+    name: str
+    lookup: Lookup
+    not_after: int
+    revoked_at: int | None = None
+    created_at: int
+    version: int = 1
 
 
 class PendingClaim(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,20 +17,34 @@ from core.model import (
     DeviceId,
     DirectoryEntry,
     Event,
+    IssuedCertificate,
     OperatorToken,
+    OscoreState,
     PendingClaim,
     Profile,
     Tenant,
 )
 from core.queries import Query, S
 
-Entity = Tenant | Profile | Device | Credential | PendingClaim | Channel | BootstrapConfig | DirectoryEntry | OperatorToken
+Entity = (
+    Tenant
+    | Profile
+    | Device
+    | Credential
+    | OscoreState
+    | IssuedCertificate
+    | PendingClaim
+    | Channel
+    | BootstrapConfig
+    | DirectoryEntry
+    | OperatorToken
+)
 
 
 class Delete(msgspec.Struct, frozen=True):
     """The removal of an entity as it was read.
 
-    What hangs on it goes with it: a device's credentials, its pending claim and its configuration.
+    What hangs on it goes with it: a device's credentials with their OSCORE states, its pending claim and its configuration.
 
     A channel vanishes from every configuration that lists it; each of these makes its next version. A profile that still has
     devices is not removed: `Conflict(Guard.REFERENCE)`. Events stay.
@@ -71,7 +85,10 @@ class Repository(Protocol):
         ...
 
     async def prune_events(self, keep: int) -> int:
-        """Forget the oldest events beyond the newest `keep`, some thousands at most a call; returns how many went."""
+        """Forget the oldest events beyond the newest `keep`, some thousands at most a call; returns how many went.
+
+        Certificates whose time has long been over go with them.
+        """
         ...
 
     async def check(self) -> None:
@@ -106,6 +123,64 @@ class KeyMaker(Protocol):
         """Return scrypt (RFC 7914) of the secret, 32 bytes.
 
         Raises `Refusal` UNAVAILABLE when too many derivations wait already.
+        """
+        ...
+
+
+class CertificateAuthority(Protocol):
+    """Whoever signs the certificates that devices have from here."""
+
+    async def sign(self, request: "SigningRequest") -> tuple[bytes, ...]:
+        """Return a certificate for a request and those behind it, as DER, the new one first.
+
+        Raises `Refusal` UNAVAILABLE where the authority cannot be asked, FORBIDDEN where it does not want to.
+        """
+        ...
+
+    @property
+    def authorities(self) -> tuple[bytes, ...]:
+        """Return the certificates, as DER, by which what is signed here can be checked."""
+        ...
+
+
+class RevocationSigner(Protocol):
+    """Whoever holds the key that signs the list of what was revoked (RFC 5280, section 5)."""
+
+    async def sign_revocations(self, revoked: "tuple[Revocation, ...]", now: int, until: int) -> bytes:
+        """Return a list as DER, good between two times in milliseconds since the Unix epoch. Raises `Refusal` UNAVAILABLE."""
+        ...
+
+
+class Revocation(msgspec.Struct, frozen=True):
+    """A certificate on the list: its serial number, and since when it is revoked, in milliseconds since the Unix epoch."""
+
+    serial: int
+    at: int
+
+
+class SigningRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a certificate authority is to sign: whose request, as PKCS#10 DER (RFC 2986), it is, and what the answer must say.
+
+    `name` becomes the common name and `device` is the device's id, whatever the request says; `public_key` is its key as
+    SubjectPublicKeyInfo DER. Times are milliseconds since the Unix epoch, `serial` a positive number of at most 159 bits.
+    """
+
+    request: bytes
+    public_key: bytes
+    name: str
+    device: DeviceId
+    serial: int
+    not_before: int
+    not_after: int
+
+
+class KeyPairs(Protocol):
+    """Makes private keys away from where requests are served: some take seconds."""
+
+    async def make(self, algorithm: str) -> bytes:
+        """Return a private key as PKCS#8 DER (RFC 5958); `algorithm` is `ec-p256`, `rsa-2048` or `rsa-3072`.
+
+        Raises `Refusal` UNAVAILABLE when too many are being made already.
         """
         ...
 

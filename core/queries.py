@@ -13,6 +13,7 @@ from core.model import (
     Channel,
     ChannelId,
     Credential,
+    CredentialId,
     Device,
     DeviceId,
     DeviceState,
@@ -22,8 +23,10 @@ from core.model import (
     Event,
     EventId,
     EventKind,
+    IssuedCertificate,
     Lookup,
     OperatorToken,
+    OscoreState,
     PendingClaim,
     Profile,
     ProfileId,
@@ -76,6 +79,40 @@ class LoginQuery(Query[tuple[LoginSnapshot | None, ...]], frozen=True):
     """Whose credentials these lookups are: one answer each, in order."""
 
     lookups: tuple[Lookup, ...]
+
+
+class AnchorsQuery(Query[tuple[tuple[Profile, ...], ...]], frozen=True):
+    """The profiles whose chains have to come to these certificates, of all tenants, oldest first: one answer each, in order.
+
+    At most 64 profiles are answered for each.
+    """
+
+    anchors: tuple[str, ...]
+
+
+class OscoreQuery(Query[OscoreState | None], frozen=True):
+    """How far the OSCORE context of a credential has come; None: it was never used."""
+
+    id: CredentialId
+
+
+class IssuedSnapshot(msgspec.Struct, frozen=True):
+    """A certificate that was made here, and whether a credential has its lookup still."""
+
+    certificate: IssuedCertificate
+    live: bool
+
+
+class IssuedPage(Query[tuple[IssuedSnapshot, ...]], frozen=True, kw_only=True):
+    """Certificates of all tenants whose time ends after `until`, in the order of their ids.
+
+    `revoked` leaves out those that live.
+    """
+
+    until: int
+    revoked: bool = False
+    after: str | None = None
+    limit: int = 1_000
 
 
 class DeviceSnapshot(msgspec.Struct, frozen=True):

@@ -19,17 +19,18 @@ from core.queries import (
     TenantQuery,
     TokenQuery,
 )
-from storage import rows
+from storage import profile_rows, rows
 from storage.statements import Grouped
 
 # CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
 PROFILES_BY_KEY = Grouped(
-    f"""WITH asked (provision_key) AS (VALUES {{rows}}) SELECT {rows.PROFILE}, {rows.TENANT} FROM asked
+    f"""WITH asked (provision_key) AS (VALUES {{rows}}) SELECT {profile_rows.PROFILE}, {rows.TENANT} FROM asked
     CROSS JOIN profile ON profile.provision_key = asked.provision_key CROSS JOIN tenant ON tenant.id = profile.tenant""",
     width=1,
 )
 PROFILES_BY_ID = Grouped(
-    f"WITH asked (id) AS (VALUES {{rows}}) SELECT {rows.PROFILE} FROM asked CROSS JOIN profile ON profile.id = asked.id",
+    f"""WITH asked (id) AS (VALUES {{rows}}) SELECT {profile_rows.PROFILE} FROM asked
+    CROSS JOIN profile ON profile.id = asked.id""",
     width=1,
 )
 DEVICES_BY_NAME = Grouped(
@@ -62,12 +63,12 @@ DEVICES_BY_ID = Grouped(
     width=1,
 )
 TENANT = f"SELECT {rows.TENANT} FROM tenant WHERE id = ?"
-PROFILE_BY_ID = f"SELECT {rows.PROFILE} FROM profile WHERE id = ? AND tenant = ?"
-PROFILE_BY_NAME = f"SELECT {rows.PROFILE} FROM profile WHERE tenant = ? AND name = ?"
+PROFILE_BY_ID = f"SELECT {profile_rows.PROFILE} FROM profile WHERE id = ? AND tenant = ?"
+PROFILE_BY_NAME = f"SELECT {profile_rows.PROFILE} FROM profile WHERE tenant = ? AND name = ?"
 TOKEN = f"SELECT {rows.TOKEN} FROM token WHERE lookup = ?"
 
 _CREDENTIAL_COLUMNS = rows.CREDENTIAL.count(",") + 1
-_PROFILE_COLUMNS = rows.PROFILE.count(",") + 1
+_PROFILE_COLUMNS = profile_rows.PROFILE.count(",") + 1
 
 
 def claims(connection: sqlite3.Connection, queries: Sequence[ClaimQuery]) -> list[ClaimSnapshot]:
@@ -143,7 +144,7 @@ def profile(connection: sqlite3.Connection, query: ProfileQuery) -> Profile | No
     row = connection.execute(PROFILE_BY_ID, (query.id_or_name, query.tenant)).fetchone()
     if row is None:
         row = connection.execute(PROFILE_BY_NAME, (query.tenant, query.id_or_name)).fetchone()
-    return None if row is None else rows.profile(row)
+    return None if row is None else profile_rows.profile(row)
 
 
 def token(connection: sqlite3.Connection, query: TokenQuery) -> OperatorToken | None:
@@ -155,7 +156,7 @@ def token(connection: sqlite3.Connection, query: TokenQuery) -> OperatorToken | 
 def profiles_by_key(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, tuple[Profile, Tenant]]:
     """Return the profiles of distinct provision keys with their tenants."""
     found = PROFILES_BY_KEY.run(connection, [(key,) for key in keys])
-    pairs = [(rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:])) for row in found]
+    pairs = [(profile_rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:])) for row in found]
     return {profile.provision_key: (profile, tenant) for profile, tenant in pairs}
 
 
@@ -208,5 +209,5 @@ def lookups_taken(connection: sqlite3.Connection, lookups: Iterable[Lookup]) -> 
 
 
 def _profiles_by_id(connection: sqlite3.Connection, ids: Iterable[ProfileId]) -> dict[ProfileId, Profile]:
-    profiles = map(rows.profile, PROFILES_BY_ID.run(connection, [(profile,) for profile in ids]))
+    profiles = map(profile_rows.profile, PROFILES_BY_ID.run(connection, [(profile,) for profile in ids]))
     return {profile.id: profile for profile in profiles}

@@ -1,4 +1,4 @@
-"""How much a store does for one caller at most."""
+"""How much a store does for one caller at most, and how long it keeps what is over."""
 
 PAGE = 10_000
 """Rows of one page."""
@@ -17,6 +17,12 @@ UNKNOWN_AMONG = 10_000
 
 ALIKE = 16
 """Devices of one name or one serial that are answered, those of all tenants together."""
+
+ANCHORED = 64
+"""Profiles of one certificate that are answered, those of all tenants together."""
+
+EXPIRED_KEPT_MS = 7 * 86_400_000
+"""How long a certificate that was made here is kept beyond its time: one that is revoked stands in one more list then."""
 
 _MOST = 2**63 - 1
 

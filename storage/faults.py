@@ -10,6 +10,8 @@ _UNIQUE = {
     "device.tenant, device.name": Guard.DEVICE_NAME,
     "device.serial, device.profile": Guard.DEVICE_SERIAL,
     "credential.lookup": Guard.CREDENTIAL_LOOKUP,
+    "oscore_state.id": Guard.OSCORE_CONTEXT,
+    "issued.id": Guard.CERTIFICATE_SERIAL,
     "pending_claim.id": Guard.CLAIM_DEVICE,
     "pending_claim.lookup": Guard.CLAIM_LOOKUP,
     "entry.tenant, entry.login": Guard.ENTRY_LOGIN,

@@ -13,7 +13,9 @@ from core.model import (
     DirectoryEntry,
     EntryKind,
     Event,
+    IssuedCertificate,
     OperatorToken,
+    OscoreState,
     PendingClaim,
     Profile,
     Tenant,
@@ -27,6 +29,8 @@ Kind = (
     | type[Profile]
     | type[Device]
     | type[Credential]
+    | type[OscoreState]
+    | type[IssuedCertificate]
     | type[PendingClaim]
     | type[Channel]
     | type[BootstrapConfig]
@@ -138,6 +142,7 @@ def _gone(changes: Changes, stored: Stored) -> set[Key]:
         if isinstance(deletion.entity, Device):
             gone.update(key_of(credential) for credential in stored.credentials(deletion.entity.id))
             gone.update(((BootstrapConfig, deletion.entity.id), (PendingClaim, deletion.entity.id)))
+    gone.update([(OscoreState, key[1]) for key in gone if key[0] is Credential])
     return gone
 
 
@@ -242,6 +247,8 @@ def _kind(entity: Entity | None) -> EntryKind | None:
 def _owner(entity: Entity | None) -> str | None:
     if isinstance(entity, Credential):
         return entity.device
+    if isinstance(entity, OscoreState):
+        return entity.id
     return None if entity is None or isinstance(entity, Tenant) else entity.tenant
 
 
@@ -251,7 +258,7 @@ def _anchors_hold(changes: Changes, gone: Collection[Key], present: Present) -> 
 
 
 def _anchored(entity: Entity, gone: Collection[Key], new: dict[Key, Entity], present: Present) -> bool:
-    if isinstance(entity, Tenant):
+    if isinstance(entity, Tenant | IssuedCertificate):  # a certificate outlives everybody it was made for
         return True
     if isinstance(entity, Device):
         return _in_tenant((Profile, entity.profile), entity.tenant, gone, new, present)
@@ -260,8 +267,14 @@ def _anchored(entity: Entity, gone: Collection[Key], new: dict[Key, Entity], pre
     if isinstance(entity, BootstrapConfig):
         keys: list[Key] = [(Device, entity.id), *((Channel, channel) for channel in entity.channels)]
         return all(_in_tenant(key, entity.tenant, gone, new, present) for key in keys)
-    key: Key = (Device, entity.device) if isinstance(entity, Credential) else (Tenant, entity.tenant)
+    key = _pointed_at(entity)
     return key in new or (key not in gone and present.has(key))
+
+
+def _pointed_at(entity: Profile | Credential | OscoreState | Channel | DirectoryEntry | OperatorToken) -> Key:
+    if isinstance(entity, Credential):
+        return Device, entity.device
+    return (Credential, entity.id) if isinstance(entity, OscoreState) else (Tenant, entity.tenant)
 
 
 def _in_tenant(key: Key, tenant: TenantId, gone: Collection[Key], new: dict[Key, Entity], present: Present) -> bool:

@@ -1,6 +1,5 @@
 """The registry as dictionaries, for tests and demonstrations: nothing outlives the process."""
 
-import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, TypeVar, cast
@@ -9,6 +8,7 @@ from core.errors import Conflict
 from core.model import DEFAULT_TENANT, OperatorToken, Profile, Tenant
 from core.ports import Changes
 from core.queries import (
+    AnchorsQuery,
     AnyDeviceQuery,
     AnyEntryQuery,
     BootstrapQuery,
@@ -30,8 +30,10 @@ from core.queries import (
     EventPage,
     ExternalKeyQuery,
     FirmwareCountsQuery,
+    IssuedPage,
     LabelledPage,
     LoginQuery,
+    OscoreQuery,
     PendingClaimQuery,
     ProfilePage,
     ProfileQuery,
@@ -46,7 +48,8 @@ from core.queries import (
     UnknownPage,
 )
 from storage import recall, recollection, refusals, sifting, sorting
-from storage.bounds import PRUNED_AT_ONCE
+from storage.bounds import EXPIRED_KEPT_MS, PRUNED_AT_ONCE
+from storage.clock import now
 from storage.guards import examine
 from storage.shelves import Shelves
 
@@ -62,6 +65,8 @@ class MemoryRepository:
         self._answers: dict[type[Query[Any]], Callable[[Shelves, Any], Any]] = {
             ClaimQuery: recall.claim,
             LoginQuery: recall.logins,
+            AnchorsQuery: recollection.anchored,
+            OscoreQuery: lambda shelves, query: shelves.oscore(query.id),
             ExternalKeyQuery: recall.external_key,
             BootstrapQuery: recall.bootstrap,
             EnrolQuery: recollection.enrolment,
@@ -89,15 +94,14 @@ class MemoryRepository:
             LabelledPage: sifting.labelled,
             ConfigPage: sifting.configs,
             ChannelPage: sifting.channels,
+            IssuedPage: sifting.issued,
             TenantPage: sifting.tenants,
             ProfilePage: lambda shelves, query: sifting.page(shelves, Profile, query),
             TokenPage: lambda shelves, query: sifting.page(shelves, OperatorToken, query),
             EventPage: sifting.events,
             UnknownPage: sifting.unknown,
         }
-        self._shelves.write(
-            Changes(insert=(Tenant(id=DEFAULT_TENANT, name="default", created_at=time.time_ns() // 1_000_000),))
-        )
+        self._shelves.write(Changes(insert=(Tenant(id=DEFAULT_TENANT, name="default", created_at=now()),)))
 
     async def read(self, query: Query[S]) -> S:
         """Answer a query from committed state."""
@@ -113,12 +117,13 @@ class MemoryRepository:
         self._shelves.write(changes)
 
     async def prune_events(self, keep: int) -> int:
-        """Forget the oldest events beyond the newest `keep`; returns how many went."""
+        """Forget the oldest events beyond the newest `keep`, and expired certificates; returns how many events went."""
         self._require_open()
         events = self._shelves.events
         surplus = list(islice(events, min(max(len(events) - max(keep, 0), 0), PRUNED_AT_ONCE)))
         for key in surplus:
             del events[key]
+        self._shelves.forget_issued(now() - EXPIRED_KEPT_MS, PRUNED_AT_ONCE)
         return len(surplus)
 
     async def check(self) -> None:

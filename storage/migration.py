@@ -1,12 +1,12 @@
 """The steps that lead a database file to the schema of this version."""
 
 import sqlite3
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.model import DEFAULT_TENANT, Tenant
 from storage import refusals, rows
+from storage.clock import now
 
 APPLICATION_ID = 0x46_4C_52_47
 """`FLRG` in the file's header (https://www.sqlite.org/fileformat.html#application_id): this file is a registry of ours."""
@@ -60,7 +60,7 @@ def migrate(connection: sqlite3.Connection, sequence: Sequence[str]) -> None:
 
 def found(connection: sqlite3.Connection) -> None:
     """Give an empty registry its first tenant."""
-    tenant = Tenant(id=DEFAULT_TENANT, name="default", created_at=time.time_ns() // 1_000_000)
+    tenant = Tenant(id=DEFAULT_TENANT, name="default", created_at=now())
     connection.execute(
         "INSERT INTO tenant SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM tenant)", rows.tenant_row(tenant)
     )

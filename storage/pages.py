@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from core.model import Device, DeviceState, Event, EventKind, OperatorToken, Profile, Tenant
 from core.queries import DevicePage, EventPage, ProfilePage, TenantPage, TokenPage
-from storage import event_rows, rows
+from storage import event_rows, profile_rows, rows
 from storage.bounds import page_size
 from storage.rows import Row
 
@@ -15,7 +15,7 @@ NARROW = 4_000
 """Devices with a prefix in their name up to which a page is picked from all of them."""
 
 TENANTS = f"SELECT {rows.TENANT} FROM tenant WHERE id > ? ORDER BY id LIMIT ?"
-PROFILES = f"""SELECT {rows.PROFILE} FROM profile INDEXED BY profile_tenant
+PROFILES = f"""SELECT {profile_rows.PROFILE} FROM profile INDEXED BY profile_tenant
     WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?"""
 TOKENS = f"""SELECT {rows.TOKEN} FROM token INDEXED BY token_tenant WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?"""
 PREFIX_SIZE = "SELECT count(*) FROM (SELECT 1 FROM device INDEXED BY device_name WHERE {prefix} LIMIT ?)"
@@ -37,7 +37,7 @@ def tenants(connection: sqlite3.Connection, query: TenantPage) -> tuple[Tenant, 
 def profiles(connection: sqlite3.Connection, query: ProfilePage) -> tuple[Profile, ...]:
     """Answer a page of profiles."""
     found = connection.execute(PROFILES, (query.tenant, query.after or "", page_size(query.limit)))
-    return tuple(map(rows.profile, found.fetchall()))
+    return tuple(map(profile_rows.profile, found.fetchall()))
 
 
 def tokens(connection: sqlite3.Connection, query: TokenPage) -> tuple[OperatorToken, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from core.queries import (
+    AnchorsQuery,
     AnyDeviceQuery,
     AnyEntryQuery,
     BootstrapQuery,
@@ -26,8 +27,10 @@ from core.queries import (
     EventPage,
     ExternalKeyQuery,
     FirmwareCountsQuery,
+    IssuedPage,
     LabelledPage,
     LoginQuery,
+    OscoreQuery,
     PendingClaimQuery,
     ProfilePage,
     ProfileQuery,
@@ -41,13 +44,15 @@ from core.queries import (
     TokenQuery,
     UnknownPage,
 )
-from storage import answers, configurations, counted, directory, enrolment, faults, firmware, pages, searching
+from storage import answers, configurations, counted, directory, enrolment, faults, firmware, pages, searching, trust
 
 R = TypeVar("R")
 
 TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[Any]]] = {
     ClaimQuery: answers.claims,
     LoginQuery: answers.logins,
+    AnchorsQuery: trust.anchored,
+    OscoreQuery: trust.oscore_states,
     ExternalKeyQuery: configurations.external_keys,
     BootstrapQuery: configurations.bootstraps,
     EnrolQuery: enrolment.enrolments,
@@ -74,6 +79,7 @@ EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     ChannelsQuery: configurations.channels,
     ChannelPage: counted.channels,
     UnknownPage: counted.unknown,
+    IssuedPage: trust.issued,
     TenantQuery: answers.tenant,
     TenantPage: pages.tenants,
     ProfileQuery: answers.profile,

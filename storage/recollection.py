@@ -1,7 +1,8 @@
-"""Queries about devices by serial, pending claims and entries of the directory by key, answered by the memory store."""
+"""Queries by serial, by certificate, and for pending claims and entries of the directory, answered by the memory store."""
 
-from core.model import Device, DirectoryEntry, PendingClaim, ProfileId
+from core.model import Device, DirectoryEntry, PendingClaim, Profile, ProfileId
 from core.queries import (
+    AnchorsQuery,
     DeviceClaimQuery,
     DeviceSnapshot,
     EnrolQuery,
@@ -14,7 +15,7 @@ from core.queries import (
     SerialsQuery,
     SignedDevicesQuery,
 )
-from storage.bounds import ALIKE
+from storage.bounds import ALIKE, ANCHORED
 from storage.recall import named, snapshot
 from storage.shelves import Shelves
 from storage.uniques import Unique
@@ -50,6 +51,15 @@ def signed_devices(shelves: Shelves, query: SignedDevicesQuery) -> tuple[DeviceS
 def serials(shelves: Shelves, query: SerialsQuery) -> tuple[DeviceSnapshot | None, ...]:
     """Answer for a profile's devices by serial, in the order of the serials."""
     return tuple(snapshot(shelves, _numbered(shelves, query.profile, serial)) for serial in query.serials)
+
+
+def anchored(shelves: Shelves, query: AnchorsQuery) -> tuple[tuple[Profile, ...], ...]:
+    """Answer for the profiles of certificates, in the order of the certificates."""
+    found: dict[str, list[Profile]] = {anchor: [] for anchor in query.anchors}
+    for profile in sorted(shelves.of(Profile), key=lambda profile: profile.id):
+        if profile.chain is not None and profile.chain.anchor in found:
+            found[profile.chain.anchor].append(profile)
+    return tuple(tuple(found[anchor][:ANCHORED]) for anchor in query.anchors)
 
 
 def pending_claim(shelves: Shelves, query: PendingClaimQuery) -> PendingClaimSnapshot | None:

@@ -14,11 +14,7 @@ from core.model import (
     DeviceState,
     Firmware,
     OperatorToken,
-    Profile,
-    Reprovision,
     Role,
-    SignedPolicy,
-    Strategy,
     Tenant,
 )
 
@@ -28,12 +24,6 @@ Row = tuple[Any, ...]
 # Columns in the order in which the functions below take and give them, each under its table's name so that joins may use them.
 # `_WRITTEN` are those with a folded name behind, which is there to be searched and not to be read.
 TENANT = "tenant.id, tenant.name, tenant.device_limit, tenant.devices, tenant.created_at, tenant.version"
-PROFILE = (
-    "profile.id, profile.tenant, profile.name, profile.strategy, profile.reprovision, profile.provision_key, "
-    "profile.provision_secret, profile.options, profile.created_at, profile.updated_at, profile.version, "
-    "profile.previous_secret, profile.previous_until, profile.signed, profile.credential_kind, profile.firmware, "
-    "profile.metadata"
-)
 DEVICE_PLAIN = (
     "device.id, device.tenant, device.profile, device.name, device.state, device.enabled, device.metadata, "
     "device.created_at, device.updated_at, device.version"
@@ -70,52 +60,6 @@ def tenant_row(tenant: Tenant) -> Row:
 def tenant(row: Row) -> Tenant:
     """Return the tenant of a row."""
     return Tenant(id=row[0], name=row[1], device_limit=row[2], devices=row[3], created_at=row[4], version=row[5])
-
-
-def profile_row(profile: Profile) -> Row:
-    """Return a profile's row."""
-    return (
-        profile.id,
-        profile.tenant,
-        profile.name,
-        profile.strategy.value,
-        profile.reprovision.value,
-        profile.provision_key,
-        profile.provision_secret,
-        msgspec.json.encode(profile.options).decode(),
-        profile.created_at,
-        profile.updated_at,
-        profile.version,
-        profile.previous_secret,
-        profile.previous_until,
-        json_text(profile.signed),
-        profile.credential_kind.value if profile.credential_kind is not None else None,
-        json_text(profile.firmware),
-        json_text(profile.metadata),
-    )
-
-
-def profile(row: Row) -> Profile:
-    """Return the profile of a row."""
-    return Profile(
-        id=row[0],
-        tenant=row[1],
-        name=row[2],
-        strategy=Strategy(row[3]),
-        reprovision=Reprovision(row[4]),
-        provision_key=row[5],
-        provision_secret=row[6],
-        options=msgspec.json.decode(row[7], type=tuple[str, ...]),
-        created_at=row[8],
-        updated_at=row[9],
-        version=row[10],
-        previous_secret=row[11],
-        previous_until=row[12],
-        signed=None if row[13] is None else msgspec.json.decode(row[13], type=SignedPolicy),
-        credential_kind=None if row[14] is None else CredentialKind(row[14]),
-        firmware=_firmware(row[15]),
-        metadata=json_object(row[16]),
-    )
 
 
 def device_row(device: Device) -> Row:
@@ -185,7 +129,7 @@ def device(row: Row) -> Device:
         return plain
     return msgspec.structs.replace(
         plain,
-        firmware=_firmware(row[11]),
+        firmware=firmware(row[11]),
         provisioned_at=row[12],
         connected_at=row[13],
         associated_at=row[14],
@@ -300,7 +244,7 @@ def config(row: Row, channels: tuple[ChannelId, ...]) -> BootstrapConfig:
         created_at=row[8],
         updated_at=row[9],
         version=row[10],
-        firmware=_firmware(row[11]),
+        firmware=firmware(row[11]),
         content=row[12],
         certificates=row[13],
         channels=channels,
@@ -318,7 +262,8 @@ def json_object(text: str | None) -> dict[str, Any]:
     return found
 
 
-def _firmware(text: str | None) -> Firmware | None:
+def firmware(text: str | None) -> Firmware | None:
+    """Return the firmware of a JSON text, None for None."""
     return None if text is None else msgspec.json.decode(text, type=Firmware)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from core.model import DeviceState, Profile
 from core.queries import Counted, DeviceSearch, DeviceSnapshot, Order, ProfileSearch
-from storage import rows
+from storage import profile_rows
 from storage.answers import devices_by_id
 from storage.bounds import page_size, page_start
 from storage.counted import DEVICES, Filtered
@@ -128,7 +128,7 @@ def profiles(connection: sqlite3.Connection, query: ProfileSearch) -> Counted[Pr
     filtered = filtered_profiles(query)
     ((total,),) = connection.execute(f"SELECT count(*) FROM {filtered.text}", filtered.parameters).fetchall()
     found = connection.execute(*profiles_in_order(filtered, query)).fetchall()
-    return Counted(items=tuple(map(rows.profile, found)), total=total)
+    return Counted(items=tuple(map(profile_rows.profile, found)), total=total)
 
 
 def filtered_profiles(query: ProfileSearch) -> Filtered:
@@ -141,5 +141,5 @@ def filtered_profiles(query: ProfileSearch) -> Filtered:
 def profiles_in_order(filtered: Filtered, query: ProfileSearch) -> Statement:
     """Return the statement for one page."""
     order = "id DESC" if query.descending else "id"
-    text = f"SELECT {rows.PROFILE} FROM {filtered.text} ORDER BY {order} LIMIT ? OFFSET ?"
+    text = f"SELECT {profile_rows.PROFILE} FROM {filtered.text} ORDER BY {order} LIMIT ? OFFSET ?"
     return Statement(text, (*filtered.parameters, *_part(query)))

@@ -15,7 +15,9 @@ from core.model import (
     DeviceId,
     DirectoryEntry,
     Event,
+    IssuedCertificate,
     OperatorToken,
+    OscoreState,
     PendingClaim,
     Profile,
     Tenant,
@@ -25,7 +27,7 @@ from core.ports import Changes, Entity
 from storage.guards import Key, device_balance, key_of, organization_of
 from storage.uniques import Unique, uniques
 
-E = TypeVar("E", Tenant, Profile, Device, Channel, BootstrapConfig, DirectoryEntry, OperatorToken)
+E = TypeVar("E", Tenant, Profile, Device, IssuedCertificate, Channel, BootstrapConfig, DirectoryEntry, OperatorToken)
 
 
 class Shelves:
@@ -73,6 +75,10 @@ class Shelves:
         """Return the configuration of a device."""
         return cast("BootstrapConfig | None", self.entities.get((BootstrapConfig, device or "")))
 
+    def oscore(self, credential: str) -> OscoreState | None:
+        """Return how far the OSCORE context of a credential has come."""
+        return cast("OscoreState | None", self.entities.get((OscoreState, credential)))
+
     def claim(self, device: str | None) -> PendingClaim | None:
         """Return the pending claim of a device."""
         return cast("PendingClaim | None", self.entities.get((PendingClaim, device or "")))
@@ -94,7 +100,8 @@ class Shelves:
         if key[0] is DirectoryEntry:
             return islice((other for other, entity in self.entities.items() if organization_of(entity) == key[1]), limit)
         field = "profile" if key[0] is Profile else "tenant"
-        return islice((other for other, entity in self.entities.items() if getattr(entity, field, None) == key[1]), limit)
+        pointing = (other for other, entity in self.entities.items() if getattr(entity, field, None) == key[1])
+        return islice((other for other in pointing if other[0] is not IssuedCertificate), limit)
 
     def of(self, kind: type[E]) -> Iterator[E]:
         """Yield the entities of a kind, in no particular order."""
@@ -114,6 +121,11 @@ class Shelves:
             self._count(tenant, growth)
         self.events.update({(event.tenant, event.id): event for event in changes.events})
 
+    def forget_issued(self, before: int, most: int) -> None:
+        """Remove at most so many of the certificates whose time ended before this."""
+        for certificate in list(islice((each for each in self.of(IssuedCertificate) if each.not_after < before), most)):
+            self._remove(key_of(certificate))
+
     def _put(self, entity: Entity, devices: int) -> None:
         if isinstance(entity, Tenant):
             entity = msgspec.structs.replace(entity, devices=devices)
@@ -130,7 +142,7 @@ class Shelves:
     def _remove(self, key: Key) -> None:
         entity = self.entities.pop(key, None)
         if entity is None:
-            return  # it went with its device, or its device never had one
+            return  # it went with what it hangs on, or that never had one
         self._release(entity)
         if isinstance(entity, Device):
             for credential in self.credentials(entity.id):
@@ -140,6 +152,7 @@ class Shelves:
             self._remove((PendingClaim, entity.id))
         elif isinstance(entity, Credential):
             del self.owned[entity.device][entity.id]
+            self._remove((OscoreState, entity.id))
         elif isinstance(entity, Channel):
             self._unlist(entity.id)
 

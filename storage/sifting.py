@@ -4,7 +4,17 @@ import heapq
 from collections.abc import Iterable
 from typing import TypeVar
 
-from core.model import BootstrapConfig, Channel, Device, Event, EventKind, OperatorToken, Profile, Tenant
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    Device,
+    Event,
+    EventKind,
+    IssuedCertificate,
+    OperatorToken,
+    Profile,
+    Tenant,
+)
 from core.queries import (
     BootstrapSnapshot,
     ChannelPage,
@@ -13,6 +23,8 @@ from core.queries import (
     DevicePage,
     DeviceSnapshot,
     EventPage,
+    IssuedPage,
+    IssuedSnapshot,
     LabelledPage,
     ProfilePage,
     TenantPage,
@@ -25,7 +37,7 @@ from storage.shelves import Shelves
 from storage.uniques import Unique
 
 E = TypeVar("E", Profile, OperatorToken)
-P = TypeVar("P", Tenant, Profile, Device, OperatorToken, Event)
+P = TypeVar("P", Tenant, Profile, Device, IssuedCertificate, OperatorToken, Event)
 C = TypeVar("C", Device, Channel, BootstrapConfig)
 T = TypeVar("T")
 
@@ -65,6 +77,17 @@ def channels(shelves: Shelves, query: ChannelPage) -> Counted[Channel]:
     """Answer a page of channels."""
     found = [channel for channel in shelves.of(Channel) if channel.tenant == query.tenant and _within(channel.name, query.name)]
     return Counted(items=_part(found, query.after, query.offset, query.limit), total=len(found))
+
+
+def issued(shelves: Shelves, query: IssuedPage) -> tuple[IssuedSnapshot, ...]:
+    """Answer a page of certificates."""
+    timely = (each for each in shelves.of(IssuedCertificate) if each.not_after > query.until)
+    found = (each for each in timely if not (query.revoked and _lives(shelves, each)))
+    return tuple(IssuedSnapshot(each, live=_lives(shelves, each)) for each in _first(found, query.after, query.limit))
+
+
+def _lives(shelves: Shelves, certificate: IssuedCertificate) -> bool:
+    return shelves.holder(Unique("credential_lookup", certificate.lookup)) is not None
 
 
 def tenants(shelves: Shelves, query: TenantPage) -> tuple[Tenant, ...]:

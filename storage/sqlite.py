@@ -68,7 +68,10 @@ class SqliteRepository:
         await self._commits.ask(changes)
 
     async def prune_events(self, keep: int) -> int:
-        """Forget the oldest events beyond the newest `keep`; returns how many went. Raises `Refusal` UNAVAILABLE."""
+        """Forget the oldest events beyond the newest `keep`, and expired certificates; returns how many events went.
+
+        Raises `Refusal` UNAVAILABLE.
+        """
         if self._closed:
             raise refusals.closed()
         try:

@@ -16,8 +16,10 @@ from core.model import (
     DeviceId,
     DirectoryEntry,
     Event,
+    IssuedCertificate,
     Lookup,
     OperatorToken,
+    OscoreState,
     PendingClaim,
     Profile,
     ProfileId,
@@ -25,7 +27,7 @@ from core.model import (
     TenantId,
 )
 from core.ports import Changes, Entity
-from storage import directory_rows, rows
+from storage import directory_rows, profile_rows, rows, trust_rows
 from storage.answers import credentials_by_device, lookups_taken, names_taken, stored_tenant
 from storage.configurations import stored_config
 from storage.enrolment import serials_taken
@@ -36,9 +38,11 @@ from storage.uniques import Unique, uniques
 
 ENTITY: dict[Kind, tuple[str, Callable[[Row], Entity]]] = {
     Tenant: (f"SELECT {rows.TENANT} FROM tenant WHERE id = ?", rows.tenant),
-    Profile: (f"SELECT {rows.PROFILE} FROM profile WHERE id = ?", rows.profile),
+    Profile: (f"SELECT {profile_rows.PROFILE} FROM profile WHERE id = ?", profile_rows.profile),
     Device: (f"SELECT {rows.DEVICE} FROM device WHERE id = ?", rows.device),
     Credential: (f"SELECT {rows.CREDENTIAL} FROM credential WHERE id = ?", rows.credential),
+    OscoreState: (f"SELECT {trust_rows.OSCORE} FROM oscore_state WHERE id = ?", trust_rows.oscore),
+    IssuedCertificate: (f"SELECT {trust_rows.ISSUED} FROM issued WHERE id = ?", trust_rows.issued),
     PendingClaim: (f"SELECT {directory_rows.CLAIM} FROM pending_claim WHERE id = ?", directory_rows.claim),
     Channel: (f"SELECT {rows.CHANNEL} FROM channel WHERE id = ?", rows.channel),
     DirectoryEntry: (f"SELECT {directory_rows.ENTRY} FROM entry WHERE id = ?", directory_rows.entry),
@@ -48,6 +52,8 @@ HOLDER = {
     "device_name": "SELECT id FROM device WHERE tenant = ? AND name = ?",
     "device_serial": "SELECT id FROM device WHERE profile = ? AND serial = ? AND unique_serial IS NOT NULL",
     "credential_lookup": "SELECT id FROM credential WHERE lookup = ?",
+    "oscore_credential": "SELECT id FROM oscore_state WHERE id = ?",
+    "certificate_serial": "SELECT id FROM issued WHERE id = ?",
     "claim_device": "SELECT id FROM pending_claim WHERE id = ?",
     "claim_lookup": "SELECT id FROM pending_claim WHERE lookup = ?",
     "entry_login": "SELECT id FROM entry WHERE tenant = ? AND login = ? AND login <> ''",

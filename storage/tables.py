@@ -12,14 +12,16 @@ from core.model import (
     Credential,
     Device,
     DirectoryEntry,
+    IssuedCertificate,
     OperatorToken,
+    OscoreState,
     PendingClaim,
     Profile,
     Tenant,
     TenantId,
 )
 from core.ports import Changes, Entity
-from storage import directory_rows, event_rows, rows
+from storage import directory_rows, event_rows, profile_rows, rows, trust_rows
 from storage.guards import Kind, device_balance
 from storage.rows import Row
 from storage.statements import Grouped
@@ -38,11 +40,13 @@ def _replacement(table: str, columns: str) -> str:
 
 
 INSERT_TENANTS = _insertion("tenant", rows.TENANT)
-INSERT_PROFILES = _insertion("profile", rows.PROFILE)
+INSERT_PROFILES = _insertion("profile", profile_rows.PROFILE_WRITTEN)
 INSERT_DEVICES = _insertion("device", rows.DEVICE_PLAIN)
 INSERT_LABELLED = _insertion("device", rows.DEVICE_LABELLED)
 INSERT_WHOLE_DEVICES = _insertion("device", rows.DEVICE_WRITTEN)
 INSERT_CREDENTIALS = _insertion("credential", rows.CREDENTIAL)
+INSERT_OSCORE = _insertion("oscore_state", trust_rows.OSCORE)
+INSERT_ISSUED = _insertion("issued", trust_rows.ISSUED)
 INSERT_CLAIMS = _insertion("pending_claim", directory_rows.CLAIM)
 INSERT_CHANNELS = _insertion("channel", rows.CHANNEL_WRITTEN)
 INSERT_CONFIGS = _insertion("config", rows.CONFIG_WRITTEN)
@@ -54,8 +58,10 @@ INSERT_EVENTS = _insertion("event", event_rows.EVENT)
 COUNT_DEVICES = "UPDATE tenant SET devices = devices + ? WHERE id = ?"
 
 REPLACE_TENANT = "UPDATE tenant SET (name, device_limit, created_at, version) = (?, ?, ?, ?) WHERE id = ?"
-REPLACE_PROFILE = _replacement("profile", rows.PROFILE)
+REPLACE_PROFILE = _replacement("profile", profile_rows.PROFILE_WRITTEN)
 REPLACE_CREDENTIAL = _replacement("credential", rows.CREDENTIAL)
+REPLACE_OSCORE = _replacement("oscore_state", trust_rows.OSCORE)
+REPLACE_ISSUED = _replacement("issued", trust_rows.ISSUED)
 REPLACE_CLAIM = _replacement("pending_claim", directory_rows.CLAIM)
 REPLACE_ENTRY = _replacement("entry", directory_rows.ENTRY)
 REPLACE_CHANNEL = _replacement("channel", rows.CHANNEL_WRITTEN)
@@ -72,8 +78,11 @@ RENOTE_DEVICE = """UPDATE device SET (serial, unique_serial, owner, runs) = (?, 
     WHERE id = ? AND (serial, unique_serial, owner, runs) IS NOT (?, ?, ?, ?)"""
 
 # In the order of deletion: whatever points at a row goes before it. A device takes along its credentials, its pending claim
-# and its configuration, a configuration its document and its channels, a channel its places in configurations.
+# and its configuration, a credential its OSCORE state, a configuration its document and its channels, a channel its places in
+# configurations.
 DELETE: dict[Kind, tuple[str, ...]] = {
+    OscoreState: ("DELETE FROM oscore_state WHERE id = ?",),
+    IssuedCertificate: ("DELETE FROM issued WHERE id = ?",),
     Credential: ("DELETE FROM credential WHERE id = ?",),
     PendingClaim: ("DELETE FROM pending_claim WHERE id = ?",),
     OperatorToken: ("DELETE FROM token WHERE id = ?",),
@@ -113,15 +122,19 @@ def replace(connection: sqlite3.Connection, entity: Entity) -> None:
 
 
 def _replacement_of(
-    entity: Profile | Credential | PendingClaim | Channel | DirectoryEntry | OperatorToken,
+    entity: Profile | Credential | OscoreState | IssuedCertificate | PendingClaim | Channel | DirectoryEntry | OperatorToken,
 ) -> tuple[str, Row]:
     """Return the statement for an entity that is one row, and that row."""
     if isinstance(entity, Credential):
         return REPLACE_CREDENTIAL, rows.credential_row(entity)
+    if isinstance(entity, OscoreState):
+        return REPLACE_OSCORE, trust_rows.oscore_row(entity)
+    if isinstance(entity, IssuedCertificate):
+        return REPLACE_ISSUED, trust_rows.issued_row(entity)
     if isinstance(entity, PendingClaim):
         return REPLACE_CLAIM, directory_rows.claim_row(entity)
     if isinstance(entity, Profile):
-        return REPLACE_PROFILE, rows.profile_row(entity)
+        return REPLACE_PROFILE, profile_rows.profile_row(entity)
     if isinstance(entity, Channel):
         return REPLACE_CHANNEL, rows.channel_row(entity)
     if isinstance(entity, DirectoryEntry):
@@ -189,9 +202,11 @@ def _putting(statement: Grouped, row: Callable[[Any], Row]) -> Callable[[sqlite3
 
 _INSERT: dict[Kind, Callable[[sqlite3.Connection, Sequence[Any]], None]] = {
     Tenant: _putting(INSERT_TENANTS, rows.tenant_row),
-    Profile: _putting(INSERT_PROFILES, rows.profile_row),
+    Profile: _putting(INSERT_PROFILES, profile_rows.profile_row),
     Device: _insert_devices,
     Credential: _putting(INSERT_CREDENTIALS, rows.credential_row),
+    OscoreState: _putting(INSERT_OSCORE, trust_rows.oscore_row),
+    IssuedCertificate: _putting(INSERT_ISSUED, trust_rows.issued_row),
     PendingClaim: _putting(INSERT_CLAIMS, directory_rows.claim_row),
     Channel: _putting(INSERT_CHANNELS, rows.channel_row),
     BootstrapConfig: _insert_configs,

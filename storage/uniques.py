@@ -9,7 +9,9 @@ from core.model import (
     Device,
     DirectoryEntry,
     EntryKind,
+    IssuedCertificate,
     OperatorToken,
+    OscoreState,
     PendingClaim,
     Profile,
     Tenant,
@@ -37,14 +39,23 @@ GUARDS = {
     # No guards of their own: these lookups are keyed digests of drawn secrets, as a credential's is.
     "token_lookup": Guard.CREDENTIAL_LOOKUP,
     "entry_lookup": Guard.CREDENTIAL_LOOKUP,
-    # These are ids, but not drawn ones: a tenant's may be chosen, a claim's and a configuration's are their device's.
+    # These are ids, but not drawn ones: a tenant's may be chosen, a claim's and a configuration's are their device's, an OSCORE
+    # state's is its credential's, and a certificate's is its serial number.
     "tenant_id": Guard.TENANT_ID,
+    "oscore_credential": Guard.OSCORE_CONTEXT,
+    "certificate_serial": Guard.CERTIFICATE_SERIAL,
     "claim_device": Guard.CLAIM_DEVICE,
     "config_device": Guard.CONFIG_DEVICE,
     "config_external_id": Guard.EXTERNAL_ID,
     "config_name": Guard.CONFIG_NAME,
 }
 
+
+_BY_ID: dict[type[Entity], str] = {
+    Tenant: "tenant_id",
+    OscoreState: "oscore_credential",
+    IssuedCertificate: "certificate_serial",
+}
 
 OF_PROFILES = (EntryKind.DEVICE_FIELD, EntryKind.CHANNEL_TEMPLATE)
 """The kinds of entries that have names of their own within a profile, or among those of all profiles."""
@@ -69,7 +80,8 @@ def uniques(entity: Entity) -> tuple[Unique, ...]:
         return (Unique("profile_name", (entity.tenant, entity.name)), Unique("profile_key", entity.provision_key))
     if isinstance(entity, OperatorToken):
         return (Unique("token_name", (entity.tenant, entity.name)), Unique("token_lookup", entity.lookup))
-    return (Unique("tenant_id", entity.id),) if isinstance(entity, Tenant) else ()
+    trait = _BY_ID.get(type(entity))
+    return () if trait is None else (Unique(trait, entity.id),)
 
 
 def _of_entry(entry: DirectoryEntry) -> tuple[Unique, ...]:

@@ -9,6 +9,8 @@ from core.errors import Conflict
 from core.model import Credential, Device
 from core.ports import Changes
 from storage import faults, tables
+from storage.bounds import EXPIRED_KEPT_MS
+from storage.clock import now
 from storage.guards import examine, examine_additions
 from storage.stored import GroupStored, RowStored
 
@@ -18,6 +20,8 @@ Outcomes = list[Exception | None]
 """One for each set of changes, None where it was written."""
 
 PROVE = "UPDATE probe SET count = count + 1"
+PRUNE_ISSUED = """DELETE FROM issued WHERE id IN
+    (SELECT id FROM issued INDEXED BY issued_not_after WHERE not_after < ? ORDER BY not_after LIMIT ?)"""
 PRUNE = "DELETE FROM event WHERE seq <= min((SELECT max(seq) FROM event) - ?, (SELECT min(seq) FROM event) + ? - 1)"
 
 
@@ -62,8 +66,16 @@ def prove(connection: sqlite3.Connection) -> None:
 
 
 def prune(connection: sqlite3.Connection, keep: int, most: int) -> int:
-    """Delete at most `most` of the oldest events beyond the newest `keep`; returns how many went."""
-    return transact(connection, lambda: connection.execute(PRUNE, (keep, most))).rowcount
+    """Delete at most `most` of the oldest events beyond the newest `keep`, and as many expired certificates.
+
+    Returns how many events went.
+    """
+
+    def pruned() -> int:
+        connection.execute(PRUNE_ISSUED, (now() - EXPIRED_KEPT_MS, most))
+        return connection.execute(PRUNE, (keep, most)).rowcount
+
+    return transact(connection, pruned)
 
 
 def _in_runs(connection: sqlite3.Connection, group: Sequence[Changes]) -> Outcomes:

@@ -3,10 +3,12 @@
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from adapters.commands.access import URL_VARIABLE
 from adapters.commands.failure import Failure
 from adapters.commands.issuing_api import Signed, SignedRules
+from adapters.commands.trust_api import Chain, ChainRules, Issuing, IssuingRules
 
 T = TypeVar("T")
 
@@ -39,6 +41,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     previous_secret_until: str | None = None
     options: tuple[str, ...] = ()
     signed: Signed | None = None
+    chain: Chain | None = None
+    issuing: Issuing | None = None
+    plain: str | None = None
     credential_kind: str | None = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     created_at: str
@@ -55,18 +60,24 @@ class NewProfile(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     provision_secret: str | None = None
     options: tuple[str, ...] = ()
     signed: SignedRules | None = None
+    chain: ChainRules | None = None
+    issuing: IssuingRules | None = None
+    plain: str | None = None
     credential_kind: str | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ProfileChange(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What becomes of a profile; None leaves a field as it is."""
+    """What becomes of a profile; None leaves a field as it is, but takes `issuing` and `plain` away."""
 
     name: str | None = None
     strategy: str | None = None
     reprovision: str | None = None
     options: tuple[str, ...] | None = None
     signed: SignedRules | None = None
+    chain: ChainRules | None = None
+    issuing: IssuingRules | UnsetType | None = UNSET
+    plain: str | UnsetType | None = UNSET
 
 
 class NewSecret(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,6 +100,10 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     secret: str | None = None
     product_key: str | None = None
     device_key: str | None = None
+    device_id: str | None = None
+    server_id: str | None = None
+    salt: str | None = None
+    id_context: str | None = None
     id: str | None = None
     expires_at: str | None = None
     expired: bool = False

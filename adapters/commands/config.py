@@ -27,12 +27,21 @@ _KEY_CHARACTERS = 20
 _CREATE_EPILOG = """\
 The device fetches its configuration by its external id and external key (firstlight bootstrap shows how). Without
 --device a device is made for it; without --key-file, --key-stdin or --key-prompt an external key is drawn. The
-configuration begins inactive: it is given to the device, and its channels are not open yet.
+configuration begins inactive: it is given to the device, whose channels are not open and whose client secret is refused
+at logins until it is active.
 
 examples:
   firstlight config create 24:0a:c4:00:be:ef --channel up --channel down --content @pump.json
   firstlight config create pump-17 --key-file pump-17.key --client-cert pump-17.pem --client-key pump-17-key.pem
   firstlight config state external:pump-17 active
+"""
+_STATE_EPILOG = """\
+An active configuration lets its device log in with its client secret and use its channels. Making it inactive (state 0)
+takes both: logins are refused and open connections that were made with the secret end at once. The device still fetches
+its configuration, and its other credentials stay good.
+
+example:
+  firstlight config state external:pump-17 inactive
 """
 _SHOW_EPILOG = """\
 That somebody saw the secrets is recorded as an event.
@@ -58,7 +67,7 @@ def add(commands: "Commands") -> None:
     channels = _add_single(group, "channels", _channels, "replace a configuration's channels")
     channels.add_argument("channels", metavar="CHANNEL", nargs="*", help="ids, in the order in which the device gets them")
     channels.add_argument("--none", action="store_true", help="remove all of them")
-    state = _add_single(group, "state", _state, "open a configuration's channels to its device, or close them")
+    state = _add_single(group, "state", _state, "open a configuration's channels to its device, or close them", _STATE_EPILOG)
     state.add_argument("state", choices=("active", "inactive"))
     _add_single(group, "remove", _remove, "remove a configuration; its device stays")
     unknown = add_operation(group, "unknown", _unknown, "list external ids that devices asked for and no configuration has")

@@ -1,7 +1,7 @@
 """Devices from a CSV file, one at a time, and the reason for every line that holds none."""
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from adapters.commands.api import BadLine, NewDevice
 from adapters.commands.credential_options import choose_credential
@@ -9,7 +9,8 @@ from adapters.commands.csv_exported import passed_over, remark
 from adapters.commands.csv_rows import CsvRows, Row
 from adapters.commands.failure import UsageError
 
-_CREDENTIAL = frozenset({"token", "client_id", "username", "password", "certificate", "client_secret"})
+_OSCORE = frozenset(f"oscore_{part}" for part in ("device_id", "server_id", "secret", "salt", "id_context"))
+_CREDENTIAL = frozenset({"token", "client_id", "username", "password", "certificate", "client_secret"}) | _OSCORE
 _KNOWN = _CREDENTIAL | {"name", "profile"}
 
 
@@ -55,6 +56,10 @@ class CsvDevices:
             name=values["name"],
             line=line,
             profile=values.get("profile"),
-            credential=choose_credential(**{key: values[key] for key in _CREDENTIAL & values.keys()}),
+            credential=choose_credential(**_texts(values)),
             metadata={key: value for key, value in values.items() if key not in _KNOWN | self._passed_over},
         )
+
+
+def _texts(values: dict[str, str]) -> dict[str, Any]:
+    return {key: values[key] for key in _CREDENTIAL & values.keys()}

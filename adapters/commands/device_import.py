@@ -27,10 +27,11 @@ BATCH_BYTES = 262_144
 _KEPT_REASONS = 1000
 
 _EPILOG = f"""\
-The first line names the columns: name, profile, token, client_id, username, password, certificate, client_secret;
-any other column becomes metadata. Commas, semicolons or tabs; UTF-8. Spaces around a cell are dropped, empty cells mean
-nothing. A device without a credential gets one of its profile's kind, or an access token. Of a file that `device export` wrote,
-name, profile and columns that were added to it are taken; serials and labels come in with `device issue`.
+The first line names the columns: name, profile, token, client_id, username, password, certificate, client_secret,
+oscore_device_id, oscore_server_id, oscore_secret, oscore_salt, oscore_id_context; any other column becomes metadata. Commas,
+semicolons or tabs; UTF-8. Spaces around a cell are dropped, empty cells mean nothing. A device without a credential gets one
+of its profile's kind, or an access token. Of a file that `device export` wrote, name, profile and columns that were added to
+it are taken; serials and labels come in with `device issue`.
 
 A bad line is reported and left out, the others are kept, and the exit status is 1. Importing a file again is safe:
 devices that are there already stay as they are. --json keeps the first {_KEPT_REASONS} reasons.

@@ -59,7 +59,11 @@ def show_credentials(credentials: Sequence[api.Credential], screen: Screen) -> N
             ("endpoint", credential.endpoint),
             ("product key", credential.product_key),
             ("device key", credential.device_key),
+            ("device's id", credential.device_id),
+            ("server's id", credential.server_id),
             ("secret", credential.secret),
+            ("salt", credential.salt),
+            ("ID Context", credential.id_context),
             ("ends", _end(credential)),
             ("id", credential.id),
         ]

@@ -16,6 +16,8 @@ EVENT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
             (EventKind.BOOTSTRAP_REFUSED, "a device asked for its configuration and was refused"),
             (EventKind.LOGIN_REFUSED, "a device presented credentials that are not right"),
             (EventKind.REQUEST_REFUSED, "a request was refused"),
+            (EventKind.CERTIFICATE_ISSUED, "a device was given a certificate"),
+            (EventKind.CERTIFICATE_REFUSED, "a device asked for a certificate and was refused"),
             (EventKind.DEVICE_CONNECTED, "a device came with its credentials for the first time"),
             (EventKind.DEVICE_DEFINED, "a device was defined"),
             (EventKind.DEVICE_CHANGED, "a device was changed"),

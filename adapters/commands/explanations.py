@@ -5,13 +5,17 @@ from typing import Final
 
 from adapters.commands.allocating_explanations import ALLOCATING, ALLOCATING_COMMANDS
 from adapters.commands.associating_explanations import ASSOCIATING, ASSOCIATING_COMMANDS
+from adapters.commands.authority_explanations import AUTHORITY, AUTHORITY_COMMANDS
 from adapters.commands.broker_explanations import BROKERS
+from adapters.commands.certificate_explanations import CERTIFICATES
 from adapters.commands.configuring_explanations import CONFIGURING, CONFIGURING_COMMANDS
 from adapters.commands.directing_explanations import DIRECTING_COMMANDS
 from adapters.commands.explanation import Explanation
 from adapters.commands.issuing_explanations import ISSUING_COMMANDS
 from adapters.commands.login_explanations import LOGINS
 from adapters.commands.signed_explanations import SIGNED
+from adapters.commands.trust_explanations import TRUST
+from adapters.commands.trusting_explanations import TRUSTING, TRUSTING_COMMANDS
 from adapters.commands.xively_explanations import XIVELY
 
 
@@ -54,8 +58,12 @@ EXPLANATIONS: Final = MappingProxyType(
         **ASSOCIATING,
         **SIGNED,
         **LOGINS,
+        **CERTIFICATES,
+        **AUTHORITY,
         **XIVELY,
         **BROKERS,
+        **TRUST,
+        **TRUSTING,
         "claim.empty": Explanation(
             "The device sent an empty claim key or an empty secret.",
             "Write the profile's key and secret into the firmware (firstlight profile show NAME shows the key).",
@@ -249,6 +257,8 @@ COMMANDS: Final = MappingProxyType(
         **ASSOCIATING_COMMANDS,
         **DIRECTING_COMMANDS,
         **ISSUING_COMMANDS,
+        **TRUSTING_COMMANDS,
+        **AUTHORITY_COMMANDS,
         "body.empty": Explanation("The request had no body.", "Send a JSON object; /openapi.json describes it."),
         "body.field": Explanation(
             "A field of the body is missing, unknown or of the wrong kind; the detail names it.", _ASK_COMMAND

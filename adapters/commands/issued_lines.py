@@ -15,7 +15,8 @@ from adapters.commands.printable import printable_json, printable_lines
 
 CSV, NDJSON = "csv", "ndjson"
 _PARTS = ("token", "client_id", "username", "password", "certificate", "endpoint", "secret", "product_key", "device_key")
-COLUMNS = ("serial", "device_id", "status", "credential_type", *_PARTS, "device_name", "reason")
+_OSCORE = {f"oscore_{part}": part for part in ("device_id", "server_id", "salt", "id_context")}
+COLUMNS = ("serial", "device_id", "status", "credential_type", *_PARTS, "device_name", "reason", *_OSCORE)
 """The gateway's own columns for CSV."""
 
 
@@ -31,10 +32,10 @@ class IssuedLines:
     def add(self, record: Record) -> None:
         """Write what became of one serial."""
         if self._form == CSV:
-            parts = [str(record.credential.get(part, "")) for part in _PARTS]
+            parts, context = ([str(record.credential.get(part, "")) for part in some] for some in (_PARTS, _OSCORE.values()))
             kind = str(record.credential.get("type", ""))
             own = (record.serial, record.device_id, record.status, kind)
-            self._write(_row((*own, *parts, record.device_name, record.reason)))
+            self._write(_row((*own, *parts, record.device_name, record.reason, *context)))
         else:
             self._write(printable_json(msgspec.json.encode(record).decode()) + "\n")
 

@@ -52,7 +52,8 @@ ISSUING_COMMANDS: Final = MappingProxyType(
         ),
         "profile.product_key": Explanation("The product key is not of letters and digits.", "Give 1 to 64 of them."),
         "profile.credential_kind": Explanation(
-            "Devices that sign have device secrets, and nothing else has.", "Choose another kind, or the strategy signed."
+            "Devices that sign have device_secret, and nothing else has; those with a chain have x509_certificate.",
+            "Choose another kind, or the strategy that goes with it.",
         ),
         "profile.mqtt_url": Explanation(
             "Devices take the MQTT address apart at its colons, and this one would not survive that.",

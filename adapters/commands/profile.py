@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UnsetType
 
 from adapters.commands import api
 from adapters.commands.durations import add_overlap
@@ -13,6 +14,7 @@ from adapters.commands.parsing import add_group, add_operation
 from adapters.commands.secret_input import add_secret, read_secret
 from adapters.commands.show import Screen
 from adapters.commands.signed_options import add_signed_options, signed_from
+from adapters.commands.trust_options import add_trust_options, chain_from, issuing_from, plain_from, trust_fields
 from core.model import CredentialKind, Reprovision, Strategy
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ strategies:
   create_new       any device that knows key and secret is created
   pre_provisioned  only devices defined before (firstlight device define, import) get in
   signed           devices sign with the group's secret; --key is the group's id
+  certificate_chain
+                   devices come over TLS with a certificate that an authority signed (--certificate)
   disabled         nobody gets in
 
 A device that asks again is refused (deny), given what it has (same) or given anew (rotate).
@@ -38,6 +42,8 @@ examples:
   firstlight profile create meters --strategy pre_provisioned --reprovision same
   firstlight profile create meters --key meters-2026 --secret-file meters.secret
   firstlight profile create pumps --strategy signed --no-self-registration --mqtt-url ssl://mqtt.example.net:8883
+  firstlight profile create valves --strategy certificate_chain --certificate factory-ca.pem --pattern '(.*)\\.example\\.com'
+  firstlight profile create meters --issue-days 90 --plain challenge
 """
 
 
@@ -51,6 +57,7 @@ def add(commands: "Commands") -> None:
     create.add_argument("--credential-kind", choices=_KINDS, help="the only kind that its devices can have, for good")
     add_metadata(create, "a note")
     _add_rules(create)
+    add_trust_options(create)
     add_operation(group, "list", _list, "list all profiles")
     for name, operation, summary in (
         ("show", _show, "show one profile"),
@@ -62,6 +69,7 @@ def add(commands: "Commands") -> None:
     change.add_argument("profile", metavar="NAME", help="name or id")
     change.add_argument("--name", help="a new name")
     _add_rules(change)
+    add_trust_options(change, changing=True)
     rotate = add_operation(group, "rotate", _rotate, "give a profile a new secret in place of the old one")
     rotate.add_argument("profile", metavar="NAME", help="name or id")
     add_secret(rotate, "secret", "the new secret")
@@ -76,6 +84,7 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
 
 
 async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    issuing, plain = issuing_from(args), plain_from(args)
     profile = api.NewProfile(
         name=args.name,
         strategy=args.strategy,
@@ -84,6 +93,9 @@ async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
         provision_secret=read_secret(args, "secret"),
         options=tuple(args.option or ()),
         signed=signed_from(args),
+        chain=chain_from(args),
+        issuing=None if isinstance(issuing, UnsetType) else issuing,
+        plain=None if isinstance(plain, UnsetType) else plain,
         credential_kind=args.credential_kind,
         metadata=metadata_from(args),
     )
@@ -114,6 +126,9 @@ async def _change(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
         reprovision=args.reprovision,
         options=options,
         signed=signed_from(args),
+        chain=chain_from(args),
+        issuing=issuing_from(args),
+        plain=plain_from(args),
     )
     _present(await gateway.send("PATCH", "profiles", args.profile, body=change), screen)
 
@@ -162,6 +177,7 @@ def _present(body: bytes, screen: Screen) -> None:
             *([("old secret until", profile.previous_secret_until)] if profile.previous_secret_until else []),
             *([("credential kind", profile.credential_kind)] if profile.credential_kind else []),
             *(_signed(profile.signed) if profile.signed else []),
+            *trust_fields(profile.chain, profile.issuing, profile.plain),
             *([("metadata", msgspec.json.encode(profile.metadata).decode())] if profile.metadata else []),
             ("created", profile.created_at),
             ("updated", profile.updated_at),

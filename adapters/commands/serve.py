@@ -42,12 +42,12 @@ def _serve(args: argparse.Namespace, environ: Environ) -> int:
 
 def _check(args: argparse.Namespace, environ: Environ) -> int:
     from adapters import spoken
-    from adapters.config import SettingError, describe
+    from adapters.config import LISTENERS, SettingError, describe
     from adapters.own_addresses import OwnAddresses
 
     config = _config(environ)
     try:
-        for name in ("http", "coap", "mqtt"):
+        for name in LISTENERS:
             for address in getattr(config, name):
                 spoken.at(name.upper(), address, config, OwnAddresses())
     except SettingError as fault:

@@ -7,6 +7,7 @@ import msgspec
 
 from core.associate import ClaimingTerms
 from core.audit import Audit
+from core.certifying import Certifier
 from core.errors import Reason, Refusal
 from core.issuer import Issuer
 from core.limits import AtOnce, Buckets
@@ -51,7 +52,7 @@ class Operate:
     `admin` is `bearer_lookup` of the admin token; `failures` limits wrong bearer tokens by source; `options` are the names
     of the dialect options that profiles may switch on, `reserved` the ids that no tenant may have: paths begin with them.
     `claiming` is how devices announce that they may be claimed; guesses at codes are limited as wrong tokens are.
-    `presence` knows who is connected; without it nobody is.
+    `presence` knows who is connected; without it nobody is. `certifier` has certificates made; without it nobody does.
     """
 
     def __init__(
@@ -65,12 +66,13 @@ class Operate:
         reserved: frozenset[str] = frozenset(),
         claiming: ClaimingTerms | None = None,
         presence: Presence | None = None,
+        certifier: Certifier | None = None,
     ) -> None:
         self._audit = audit
         self._access = Access(repository, issuer, admin, failures)
         registry = Registry(repository, issuer, audit)
         self._handlers = _associating(registry, failures, claiming)
-        self._handlers |= _handlers(registry, options) | _configuring(registry, reserved) | _allocating(registry)
+        self._handlers |= _handlers(registry, options) | _configuring(registry, reserved, certifier) | _allocating(registry)
         self._handlers |= _directing(registry, presence)
 
     async def __call__(self, operation: Operation, context: Context) -> Any:
@@ -149,9 +151,9 @@ def _handlers(registry: Registry, options: frozenset[str]) -> dict[type, Handler
     }
 
 
-def _configuring(registry: Registry, reserved: frozenset[str]) -> dict[type, Handler]:
+def _configuring(registry: Registry, reserved: frozenset[str], certifier: Certifier | None) -> dict[type, Handler]:
     tenants, channels, clients = Tenants(registry, reserved), Channels(registry), Clients(registry)
-    configs, mappings = Configs(registry, clients), Mappings(registry, clients)
+    configs, mappings = Configs(registry, clients), Mappings(registry, clients, certifier)
     return {
         configuring.CreateTenant: tenants.create,
         configuring.ListTenants: tenants.list,

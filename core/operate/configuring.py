@@ -203,13 +203,24 @@ class LayoutPart(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class LayoutCertificates(msgspec.Struct, frozen=True, kw_only=True):
+    """What certificates clients of a layout have: how long each is good, in seconds, and what its key pair is made of.
+
+    `key_algorithm` is one of `core.crypto.signing_requests.KEY_ALGORITHMS`.
+    """
+
+    lifetime_s: int = 8_640_000
+    key_algorithm: str = "rsa-2048"
+
+
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """What the provision service makes for each device.
 
     Clients and channels as listed and, for a client with `external_id` in its metadata, a configuration over all of the
     channels; one client at most has that. `content` is the text each configuration carries.
 
-    `provision`: make configurations. `activate`: make them active.
+    `provision`: make configurations. `activate`: make them active. `certificates`: give each client one with its key pair,
+    which its configuration carries.
     """
 
     clients: tuple[LayoutPart, ...]
@@ -217,6 +228,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     content: str = ""
     provision: bool = True
     activate: bool = True
+    certificates: LayoutCertificates | None = None
 
 
 class CreateMapping(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,11 +279,15 @@ class CountedPage(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
-    """What a layout came to. `active` are the ids of the clients that may use their channels."""
+    """What a layout came to. `active` are the ids of the clients that may use their channels.
+
+    `certificates` are those of the clients, in their order, with the private keys; none where the layout asks for none.
+    """
 
     clients: tuple[ShownClient, ...]
     channels: tuple[Channel, ...]
     active: tuple[str, ...]
+    certificates: tuple[ClientCertificates, ...] = ()
 
 
 ConfiguringCommand = (

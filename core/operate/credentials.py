@@ -8,8 +8,8 @@ import msgspec
 from core import lifecycle
 from core.errors import Reason, Refusal
 from core.issuer import Issuer
-from core.messages import CredentialValue
-from core.model import Credential, Device, EventKind, Role
+from core.messages import CredentialValue, Oscore
+from core.model import Credential, Device, EventKind, Role, Secret
 from core.operate import kinds, values
 from core.operate.access import has_connected
 from core.operate.messages import (
@@ -99,7 +99,10 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def _value(self, proposal: ProposedCredential | None, found: DeviceSnapshot) -> CredentialValue:
         usual = kinds.usual(found.profile, found.credentials)
-        return values.complete(proposal or kinds.drawn(usual), found.profile, self.registry.issuer)
+        value = values.complete(proposal or kinds.drawn(usual), found.profile, self.registry.issuer)
+        if isinstance(value, Oscore):
+            _require_new_keys(value, [self.registry.issuer.reveal(each) for each in found.credentials])
+        return value
 
     async def _give(
         self, kind: EventKind, credential: Credential, value: CredentialValue, device: Device, changes: Changes, scope: Scope
@@ -137,6 +140,18 @@ def _require_room(kept: Sequence[Credential]) -> None:
     if len(kept) >= MOST:
         detail = f"a device has at most {MOST} credentials that are good at once: revoke one"
         raise Refusal(Reason.CONFLICT, detail, check="credential.count")
+
+
+def _require_new_keys(value: Oscore, held: Sequence[CredentialValue | None]) -> None:
+    """Keep keys from being used anew with their numbers from zero (RFC 8613, section 7.5: nonces must not come again)."""
+    keys = _keys(value)
+    if any(isinstance(each, Oscore) and _keys(each) == keys for each in held):
+        detail = "an OSCORE context is not begun anew with the same keys: give it another secret, salt or ID Context"
+        raise Refusal(Reason.CONFLICT, detail, check="credential.oscore_used")
+
+
+def _keys(value: Oscore) -> tuple[str, Secret, str, str]:
+    return value.server_id, value.secret, value.salt, value.id_context
 
 
 def _those_not_in(kept: Sequence[Credential], all_of_them: Sequence[Credential]) -> tuple[Delete, ...]:

@@ -4,13 +4,21 @@ from collections.abc import Sequence
 
 from core.errors import Reason, Refusal
 from core.model import Credential, CredentialKind, Profile
-from core.operate.messages import ProposedBasic, ProposedCredential, ProposedSecret, ProposedToken, ProposedTriple
+from core.operate.messages import (
+    ProposedBasic,
+    ProposedCredential,
+    ProposedOscore,
+    ProposedSecret,
+    ProposedToken,
+    ProposedTriple,
+)
 
 DRAWN: dict[CredentialKind, ProposedCredential] = {
     CredentialKind.ACCESS_TOKEN: ProposedToken(),
     CredentialKind.MQTT_BASIC: ProposedBasic(),
     CredentialKind.CLIENT_SECRET: ProposedSecret(),
     CredentialKind.DEVICE_SECRET: ProposedTriple(),
+    CredentialKind.OSCORE: ProposedOscore(),
 }
 """The kinds that can be drawn, each with the proposal that has it drawn; the others come from outside."""
 

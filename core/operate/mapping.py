@@ -1,12 +1,16 @@
 """What the provision service of Mainflux and Magistrala does: everything a layout says for one device, in one commit."""
 
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import msgspec
 
+from core.certifying import Certified, Certifier, no_authority
 from core.configuration import Seals
-from core.model import BootstrapConfig, Channel, Device, Event, EventKind, Sealed
+from core.crypto.bundles import write_pem
+from core.messages import ClientCertificates
+from core.model import BootstrapConfig, Channel, Device, Event, EventKind, Sealed, Secret
 from core.operate import values
 from core.operate.channels import make_channel
 from core.operate.clients import NAME_HEALED, Clients, Made, require_client
@@ -15,6 +19,7 @@ from core.operate.configuring import (
     CreateConfig,
     CreateMapping,
     Layout,
+    LayoutCertificates,
     LayoutPart,
     Mapping,
     NewChannel,
@@ -30,15 +35,26 @@ EXTERNAL_ID = "external_id"
 _CHANNEL_MEMBERS = (("control", "ctrl_channel_id"), ("data", "data_channel_id"), ("export", "export_channel_id"))
 
 
+class _Equipped(msgspec.Struct, frozen=True):
+    """What certificates add to clients: what is written of them, what is told, and how their configurations have it."""
+
+    entities: tuple[Entity, ...] = ()
+    events: tuple[Event, ...] = ()
+    shown: tuple[ClientCertificates, ...] = ()
+
+
 class Mappings(msgspec.Struct, frozen=True):
-    """Makes what layouts say. `clients` makes the clients."""
+    """Makes what layouts say. `clients` makes the clients, `certifier` their certificates; None: nobody does."""
 
     registry: Registry
     clients: Clients
+    certifier: Certifier | None = None
 
     async def create(self, command: CreateMapping, scope: Scope) -> Mapping:
-        """Make everything or nothing. Raises `Refusal` MALFORMED or CONFLICT."""
+        """Make everything or nothing. Raises `Refusal` MALFORMED or CONFLICT, and what `Certifier` does."""
         require_layout(command.layout)
+        if command.layout.certificates is not None and self.certifier is None:
+            raise no_authority()
         require_config(
             CreateConfig(external_id=command.external_id, external_key=command.external_key, content=command.layout.content)
         )
@@ -56,15 +72,33 @@ class Mappings(msgspec.Struct, frozen=True):
         made, profile = await self.clients.make(parts, names, scope)
         channels = tuple(self._channel(part, command, scope) for part in command.layout.channels)
         made = tuple(self._described(each, channels, command) for each in made)
-        configs = self._configs(made, channels, command, scope)
+        equipped = await self._equip(made, command.layout.certificates, scope)
+        configs = self._configs(made, channels, command, scope, equipped.shown)
         entities: list[Entity] = [*profile, *channels]
         for each in made:
             entities += (each.device, each.credential)
-        await self.registry.repository.commit(
-            Changes(insert=(*entities, *configs), events=self._events(made, channels, configs, scope))
+        events = (*self._events(made, channels, configs, scope), *equipped.events)
+        await self.registry.repository.commit(Changes(insert=(*entities, *configs, *equipped.entities), events=events))
+        return Mapping(
+            clients=tuple(each.shown for each in made),
+            channels=channels,
+            active=tuple(config.id for config in configs if config.active),
+            certificates=equipped.shown,
         )
-        active = tuple(config.id for config in configs if config.active)
-        return Mapping(clients=tuple(each.shown for each in made), channels=channels, active=active)
+
+    async def _equip(self, made: tuple[Made, ...], wanted: LayoutCertificates | None, scope: Scope) -> _Equipped:
+        """Have a certificate made for each client, with its key pair."""
+        if wanted is None or self.certifier is None:
+            return _Equipped()
+        entities: list[Entity] = []
+        events, shown = [], []
+        for each in made:
+            certified = await self.certifier.certify_new_key(wanted.key_algorithm, each.device, wanted.lifetime_s)
+            credential, record = await self.certifier.entities(certified, each.device)
+            entities += (credential, record)
+            events.append(self.registry.device_event(EventKind.CERTIFICATE_ISSUED, each.device, scope, record.id))
+            shown.append(_shown(certified))
+        return _Equipped(tuple(entities), tuple(events), tuple(shown))
 
     def _channel(self, part: LayoutPart, command: CreateMapping, scope: Scope) -> Channel:
         first = command.name or command.layout.clients[0].name
@@ -82,13 +116,18 @@ class Mappings(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(made, device=msgspec.structs.replace(made.device, metadata=metadata))
 
     def _configs(
-        self, made: tuple[Made, ...], channels: tuple[Channel, ...], command: CreateMapping, scope: Scope
+        self,
+        made: tuple[Made, ...],
+        channels: tuple[Channel, ...],
+        command: CreateMapping,
+        scope: Scope,
+        certificates: tuple[ClientCertificates, ...],
     ) -> tuple[BootstrapConfig, ...]:
         if not command.layout.provision:
             return ()
         seals = Seals(self.registry.issuer.vault)
         configs = []
-        for each in made:
+        for each, held in zip(made, certificates or repeat(ClientCertificates()), strict=False):
             if EXTERNAL_ID not in each.device.metadata:
                 continue
             bare = BootstrapConfig(
@@ -101,7 +140,8 @@ class Mappings(msgspec.Struct, frozen=True):
                 created_at=each.device.created_at,
                 updated_at=each.device.created_at,
             )
-            configs.append(seals.with_content(seals.with_external_key(bare, command.external_key), command.layout.content))
+            config = seals.with_content(seals.with_external_key(bare, command.external_key), command.layout.content)
+            configs.append(seals.with_certificates(config, held))
         return tuple(configs)
 
     def _events(
@@ -133,6 +173,12 @@ def _client(part: LayoutPart, command: CreateMapping) -> NewClient:
     if EXTERNAL_ID in metadata:
         metadata[EXTERNAL_ID] = command.external_id
     return NewClient(label=command.name or part.name, metadata=metadata)
+
+
+def _shown(certified: Certified) -> ClientCertificates:
+    """Return a certificate as a configuration carries it: with those between it and the authority."""
+    key = certified.private_key or Secret("")
+    return ClientCertificates(write_pem(certified.chain), key, write_pem(certified.authorities))
 
 
 def _wants_config(new: NewClient) -> bool:

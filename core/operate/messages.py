@@ -7,12 +7,24 @@ from msgspec import UNSET, UnsetType
 
 from core.errors import Refusal
 from core.messages import Lwm2m
-from core.model import CredentialKind, DeviceState, EventKind, Reallocation, Reprovision, Role, Secret, Strategy, TenantId
+from core.model import (
+    CredentialKind,
+    DeviceState,
+    EventKind,
+    Plain,
+    Reallocation,
+    Reprovision,
+    Role,
+    Secret,
+    Strategy,
+    TenantId,
+)
 from core.operate.allocating import AllocatingCommand
 from core.operate.associating import AssociatingCommand
 from core.operate.configuring import ConfiguringCommand
 from core.operate.directing import DirectingCommand
 from core.operate.issuing import IssuingCommand
+from core.operate.trust_rules import ChainRules, IssuingRules
 from core.operate.updating import UpdatingCommand
 
 PAGE = 100
@@ -52,7 +64,19 @@ class ProposedTriple(msgspec.Struct, frozen=True):
     """A triple, drawn for the product key of a profile whose devices sign."""
 
 
-ProposedCredential = ProposedToken | ProposedBasic | ProposedCertificate | ProposedSecret | ProposedTriple | Lwm2m
+class ProposedOscore(msgspec.Struct, frozen=True, kw_only=True):
+    """An OSCORE context as in `core.messages.Oscore`, in hex of any case; `device_id` and `secret` None are drawn."""
+
+    device_id: str | None = None
+    server_id: str = ""
+    secret: Secret | None = None
+    salt: str = ""
+    id_context: str = ""
+
+
+ProposedCredential = (
+    ProposedToken | ProposedBasic | ProposedCertificate | ProposedSecret | ProposedTriple | ProposedOscore | Lwm2m
+)
 
 
 class SignedRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +94,8 @@ class SignedRules(msgspec.Struct, frozen=True, kw_only=True):
 class CreateProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Make a profile; key and secret are drawn where none are given.
 
-    `signed` may be there with that strategy alone. `credential_kind` is the only kind that its devices can have, for good.
+    `signed` and `chain` may be there with their strategies alone; a chain's key is the hash of its certificate, where that is
+    free. `credential_kind` is the only kind that its devices can have, for good.
     """
 
     name: str
@@ -80,6 +105,9 @@ class CreateProfile(msgspec.Struct, frozen=True, kw_only=True):
     provision_secret: Secret | None = None
     options: tuple[str, ...] = ()
     signed: SignedRules | None = None
+    chain: ChainRules | None = None
+    issuing: IssuingRules | None = None
+    plain: Plain | None = None
     credential_kind: CredentialKind | None = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -98,9 +126,9 @@ class ShowProfile(msgspec.Struct, frozen=True):
 
 
 class ChangeProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """Change what is not None of a profile; `metadata` replaces all of it.
+    """Change what is neither None nor `UNSET` of a profile; `metadata` replaces all of it. `issuing` and `plain` may go.
 
-    One whose devices sign stays one: it may be disabled and come back. No other becomes one.
+    One whose devices sign stays one: it may be disabled and come back. No other becomes one. Its key stays.
     """
 
     ref: str
@@ -109,6 +137,9 @@ class ChangeProfile(msgspec.Struct, frozen=True, kw_only=True):
     reprovision: Reprovision | None = None
     options: tuple[str, ...] | None = None
     signed: SignedRules | None = None
+    chain: ChainRules | None = None
+    issuing: IssuingRules | UnsetType | None = UNSET
+    plain: Plain | UnsetType | None = UNSET
     metadata: dict[str, Any] | None = None
 
 

@@ -3,18 +3,19 @@
 from functools import partial
 
 import msgspec
+from msgspec import UNSET
 
 from core.attestation import secret_row
 from core.crypto.tokens import new_id
 from core.errors import Guard
 from core.model import EventKind, Profile, ProfileId, Sealed, Secret, Strategy
-from core.operate import signing, values
+from core.operate import chaining, signing, values
 from core.operate.credentials import LONGEST_OVERLAP_SECONDS
 from core.operate.messages import ChangeProfile, CreateProfile, DeleteProfile, ListProfiles, RotateProfile, ShowProfile
 from core.operate.registry import HEALED, Registry, Scope, paged
 from core.operate.results import Done, Page, SecretProfile
 from core.ports import Changes, Delete
-from core.queries import ProfilePage
+from core.queries import ClaimQuery, ProfilePage
 
 
 class Profiles(msgspec.Struct, frozen=True):
@@ -65,7 +66,9 @@ class Profiles(msgspec.Struct, frozen=True):
         now, entropy = self.registry.issuer.clock.now(), self.registry.issuer.entropy
         identity = ProfileId(new_id(now, entropy))
         signed = signing.policy(command.strategy, command.signed, entropy)
+        chain = chaining.policy(command.strategy, command.chain, now)
         signing.require_kind_fits(command.credential_kind, signed is not None)
+        chaining.require_kind_fits(command.credential_kind, chain)
         values.require_metadata(command.metadata)
         return Profile(
             id=identity,
@@ -77,6 +80,9 @@ class Profiles(msgspec.Struct, frozen=True):
             provision_secret=self._seal(secret, identity),
             options=values.require_options(command.options, self.options),
             signed=signed,
+            chain=chain,
+            issuing=chaining.issuing(None, command.issuing),
+            plain=command.plain,
             credential_kind=command.credential_kind,
             metadata=command.metadata,
             created_at=now,
@@ -85,10 +91,19 @@ class Profiles(msgspec.Struct, frozen=True):
 
     async def _create(self, profile: Profile, command: CreateProfile, secret: Secret, scope: Scope) -> SecretProfile:
         """Write a new profile; a key that was drawn is drawn again at every attempt."""
-        profile = msgspec.structs.replace(profile, provision_key=self._key(command))
+        profile = msgspec.structs.replace(
+            profile, provision_key=await self._free_anchor(profile, command) or self._key(command)
+        )
         event = self.registry.profile_event(EventKind.PROFILE_CREATED, profile, scope, profile.name)
         await self.registry.commit(event, Changes(insert=(profile,)))
         return SecretProfile(profile, secret)
+
+    async def _free_anchor(self, profile: Profile, command: CreateProfile) -> str:
+        """Return what ThingsBoard makes the key of a chain, empty where another profile has it or a key was given."""
+        if profile.chain is None or command.provision_key is not None:
+            return ""
+        taken = await self.registry.repository.read(ClaimQuery(profile.chain.anchor, ""))
+        return profile.chain.anchor if taken.profile is None else ""
 
     def _key(self, command: CreateProfile) -> str:
         entropy, signs = self.registry.issuer.entropy, command.strategy is Strategy.SIGNED
@@ -107,6 +122,11 @@ class Profiles(msgspec.Struct, frozen=True):
         wanted = {field: getattr(command, field) for field in fields if getattr(command, field) is not None}
         if command.signed is not None and profile.signed is not None:
             wanted["signed"] = signing.revised(profile.signed, command.signed)
+        wanted["chain"] = chaining.changed(profile, command.strategy, command.chain, self.registry.issuer.clock.now())
+        if command.issuing is not UNSET:
+            wanted["issuing"] = chaining.issuing(profile.issuing, command.issuing)
+        if command.plain is not UNSET:
+            wanted["plain"] = command.plain
         changed = {field: value for field, value in wanted.items() if value != getattr(profile, field)}
         if not changed:
             return profile

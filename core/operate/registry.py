@@ -53,8 +53,11 @@ SENTENCES: dict[Guard, str] = {
     Guard.CLAIM_DEVICE: "the device waits for its owner already",
     Guard.ENTRY_LOGIN: "a user of this login exists already",
     Guard.ENTRY_NAME: "a field or channel of this name exists already in its profile",
+    Guard.CERTIFICATE_SERIAL: "another certificate has this serial number already",
     Guard.TENANT_ID: "a tenant of this id exists already",
     Guard.DEVICE_LIMIT: "the tenant has all the devices it may have",
+    Guard.OSCORE_CONTEXT: "the context is in use already",
+    Guard.CERTIFICATE_SERIAL: "a certificate of this serial number exists already",
     Guard.REFERENCE: "something that this refers to is gone or still in use, try again",
     Guard.VERSION: "it is being changed by others at this moment, try again",
 }

@@ -13,13 +13,14 @@ from core import credentials, strategy
 from core.crypto.tokens import LOWER_AND_DIGITS, random_text
 from core.errors import Reason, Refusal
 from core.issuer import TOKEN_CHARACTERS, Issuer
-from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic
+from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Oscore
 from core.model import Profile, Secret
 from core.operate import kinds
 from core.operate.messages import (
     ProposedBasic,
     ProposedCertificate,
     ProposedCredential,
+    ProposedOscore,
     ProposedSecret,
     ProposedToken,
     ProposedTriple,
@@ -31,6 +32,7 @@ LABEL_CHARACTERS = 1_024  # of what people call a device, which may hold anythin
 SECRET_CHARACTERS_AT_LEAST = 8
 CLAIM_CHARACTERS = 20
 CERTIFICATE_CHARACTERS = 16_384
+OSCORE_ID_BYTES = 4  # of the ids that are drawn: few enough for a message, and hardly two alike
 METADATA_BYTES = 16_384
 METADATA_LEVELS = 16
 
@@ -139,6 +141,8 @@ def _complete(proposal: ProposedCredential, profile: Profile, issuer: Issuer) ->
             return _complete_basic(proposal, issuer.entropy)
         case ProposedCertificate(text=text):
             return _certificate(text)
+        case ProposedOscore():
+            return _complete_oscore(proposal, issuer.entropy)
         case _:
             return proposal
 
@@ -150,6 +154,17 @@ def _complete_basic(proposal: ProposedBasic, entropy: Entropy) -> MqttBasic:
     if password is None:
         password = Secret(random_text(TOKEN_CHARACTERS, entropy) if username else "")
     return MqttBasic(client_id, username, password)
+
+
+def _complete_oscore(proposal: ProposedOscore, entropy: Entropy) -> Oscore:
+    device_id, secret = proposal.device_id, proposal.secret
+    return Oscore(
+        device_id=entropy.draw(OSCORE_ID_BYTES).hex() if device_id is None else device_id.lower(),
+        server_id=proposal.server_id.lower(),
+        secret=Secret(entropy.draw(credentials.OSCORE_SECRET_BYTES).hex() if secret is None else secret.reveal().lower()),
+        salt=proposal.salt.lower(),
+        id_context=proposal.id_context.lower(),
+    )
 
 
 def _certificate(text: str) -> Certificate:
@@ -179,6 +194,8 @@ def _texts(value: CredentialValue) -> tuple[str, ...]:
             return (client_id, username, password.reveal())
         case Lwm2m(endpoint=endpoint):
             return (endpoint,)
+        case Oscore(secret=secret):
+            return (value.device_id, value.server_id, secret.reveal(), value.salt, value.id_context)
         case _:
             return ()
 

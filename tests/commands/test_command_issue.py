@@ -14,7 +14,7 @@ Run = Callable[..., Any]
 ISSUE = "/v1/devices:issue"
 HEADER = (
     "serial,device_id,status,credential_type,token,client_id,username,password,certificate,endpoint,secret,product_key,"
-    "device_key,device_name,reason"
+    "device_key,device_name,reason,oscore_device_id,oscore_server_id,oscore_salt,oscore_id_context"
 )
 
 

@@ -23,6 +23,7 @@ COLUMNS = [
     *("serial", "device_id", "status", "credential_type"),
     *("token", "client_id", "username", "password", "certificate", "endpoint", "secret", "product_key", "device_key"),
     *("device_name", "reason"),
+    *("oscore_device_id", "oscore_server_id", "oscore_salt", "oscore_id_context"),
 ]
 
 
@@ -125,6 +126,7 @@ async def test_csv_has_one_header_for_all_kinds_and_quotes_what_it_must() -> Non
         ("mqtt_basic", {"username", "password"}),
         ("client_secret", {"secret"}),
         ("device_secret", {"product_key", "device_key", "secret"}),
+        ("oscore", {"oscore_device_id", "secret"}),
     ],
 )
 async def test_every_kind_has_its_columns(kind: str, columns: set[str]) -> None:
@@ -132,10 +134,13 @@ async def test_every_kind_has_its_columns(kind: str, columns: set[str]) -> None:
     strategy = "signed" if kind == "device_secret" else "create_new"
     await api.ask("create_profile", body={"name": "meters", "strategy": strategy})
     (row,) = await table(api, {"profile": "meters", "kind": kind, "serials": ["SN1"]}, accept="text/csv")
-    assert {column for column in COLUMNS[4:13] if row[column]} == columns
+    assert {column for column in (*COLUMNS[4:13], *COLUMNS[15:]) if row[column]} == columns
     record, _ = await records(api, {"profile": "meters", "serials": ["SN1"]})
     assert record["credential"]["type"] == row["credential_type"] == kind
-    assert {name for name, part in record["credential"].items() if part} == {"type", *columns}
+    assert {name for name, part in record["credential"].items() if part} == {
+        "type",
+        *(column.removeprefix("oscore_") for column in columns),
+    }
 
 
 async def test_other_kinds_that_a_device_has_are_told_too() -> None:

@@ -337,26 +337,28 @@ NEW = {"name": "m", "profile": "p"}
             "/v1/profiles",
             {"naem": "a"},
             "unknown field naem, known are name, strategy, reprovision, provision_key, provision_secret, options, signed,"
-            " credential_kind, metadata",
+            " chain, issuing, plain, credential_kind, metadata",
         ),
         (
             "POST",
             "/v1/profiles",
             {"name": "a", "strategy": "x"},
-            "strategy: invalid value, expected create_new, pre_provisioned, signed or disabled",
-        ),
-        (
-            "POST",
-            "/v1/profiles",
-            {"name": "a", "strategy": "certificate_chain"},
-            "strategy: certificate_chain is not in this version, expected create_new, pre_provisioned, signed or disabled",
+            "strategy: invalid value, expected create_new, pre_provisioned, signed, certificate_chain or disabled",
         ),
         (
             "PATCH",
             "/v1/profiles/a",
-            {"strategy": "certificate_chain"},
-            "strategy: certificate_chain is not in this version, expected create_new, pre_provisioned, signed or disabled",
+            {"strategy": "chain"},
+            "strategy: invalid value, expected create_new, pre_provisioned, signed, certificate_chain or disabled",
         ),
+        (
+            "PATCH",
+            "/v1/profiles/a",
+            {"plain": "some"},
+            "plain: invalid value, expected everything, challenge or nothing",
+        ),
+        ("PATCH", "/v1/profiles/a", {"chain": None}, "chain: expected object, got null"),
+        ("PATCH", "/v1/profiles/a", {"issuing": {"days": 7}}, "issuing: unknown field days"),
         (
             "PATCH",
             "/v1/profiles/a",
@@ -373,7 +375,7 @@ NEW = {"name": "m", "profile": "p"}
             "/v1/devices",
             {**NEW, "credential": {"type": "password"}},
             "credential.type: invalid value, expected one of access_token, mqtt_basic, "
-            "x509_certificate, lwm2m, client_secret, device_secret",
+            "x509_certificate, lwm2m, client_secret, device_secret, oscore",
         ),
         ("POST", "/v1/devices", {**NEW, "credential": {"token": "T"}}, "credential: object missing required field type"),
         (
@@ -500,7 +502,7 @@ def test_a_row_that_cannot_be_read_is_one_bad_row() -> None:
             6,
             "o",
             "credential.type: invalid value, expected one of access_token, mqtt_basic, "
-            "x509_certificate, lwm2m, client_secret, device_secret",
+            "x509_certificate, lwm2m, client_secret, device_secret, oscore",
         ),
         messages.ImportRow(line=7, name="good"),
         messages.BadRow(6, "", "the body is not UTF-8"),

@@ -5,6 +5,7 @@ from typing import Any
 from core.model import (
     DEFAULT_TENANT,
     BootstrapConfig,
+    ChainPolicy,
     Channel,
     ChannelId,
     Credential,
@@ -19,8 +20,10 @@ from core.model import (
     EventId,
     EventKind,
     Firmware,
+    IssuedCertificate,
     Lookup,
     OperatorToken,
+    OscoreState,
     PendingClaim,
     Profile,
     ProfileId,
@@ -120,6 +123,30 @@ def a_signed(number: int = 1, **fields: Any) -> Device:
 
 def some_firmware(number: int = 1) -> Firmware:
     return Firmware(version=f"{number}.0", url=f"https://192.0.2.1/{number}", size=number, sha256=f"{number:064x}")
+
+
+def a_chain(number: int = 1, **fields: Any) -> ChainPolicy:
+    """Return the policy of chains that come to the authority of this number."""
+    return ChainPolicy(**{"anchor": f"anchor-{number}", "authorities": (f"leading {number}", "on")} | fields)
+
+
+def an_oscore_state(number: int = 1, **fields: Any) -> OscoreState:
+    """Return how far the context has come whose keys are in the credential of this number."""
+    return OscoreState(**{"id": CredentialId(f"credential-{number:04}"), "sequence": number} | fields)
+
+
+def an_issued(number: int = 1, **fields: Any) -> IssuedCertificate:
+    """Return a certificate with the lookup of the credential of this number."""
+    plain: dict[str, Any] = {
+        "id": f"{number:040x}",
+        "tenant": DEFAULT_TENANT,
+        "device": DeviceId(f"device-{number:04}"),
+        "name": f"sensor-{number:04}",
+        "lookup": a_lookup(number),
+        "not_after": 10_000_000_000_000 + number,
+        "created_at": number,
+    }
+    return IssuedCertificate(**plain | fields)
 
 
 def a_claim(number: int = 1, **fields: Any) -> PendingClaim:

@@ -269,7 +269,7 @@ async def test_a_locked_file_refuses_and_serves_again(path: Path, repository: Sq
 
 
 async def test_a_full_file_refuses_and_takes_again_what_fits(path: Path) -> None:
-    async with open_sqlite(path, SqliteSettings(max_pages=60)) as repository:
+    async with open_sqlite(path, SqliteSettings(max_pages=66)) as repository:
         await repository.commit(Changes(insert=(a_profile(),)))
         big = {"metadata": {"text": "x" * 20_000}}
         number = 0

@@ -7,9 +7,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.model import DEFAULT_TENANT, Device, DeviceState, Reprovision, SignedPolicy
+from core.model import (
+    DEFAULT_TENANT,
+    CredentialKind,
+    Device,
+    DeviceState,
+    IssuingPolicy,
+    Plain,
+    Reprovision,
+    Sealed,
+    SignedPolicy,
+    Strategy,
+)
 from core.ports import Changes
 from core.queries import (
+    AnchorsQuery,
     BootstrapQuery,
     BootstrapSnapshot,
     ClaimQuery,
@@ -21,10 +33,13 @@ from core.queries import (
     EventPage,
     FirmwareCount,
     FirmwareCountsQuery,
+    IssuedPage,
+    IssuedSnapshot,
     LabelledPage,
     LoginQuery,
     LoginSnapshot,
     Order,
+    OscoreQuery,
     PendingClaimQuery,
     PendingClaimSnapshot,
     TenantQuery,
@@ -32,6 +47,7 @@ from core.queries import (
 )
 from storage import migration, open_repository
 from tests.storage.entities import (
+    a_chain,
     a_channel,
     a_claim,
     a_config,
@@ -39,10 +55,13 @@ from tests.storage.entities import (
     a_device,
     a_lookup,
     a_profile,
+    a_signed,
     a_token,
     a_user,
     an_event,
+    an_issued,
     an_organization,
+    an_oscore_state,
     some_firmware,
 )
 
@@ -195,6 +214,66 @@ async def test_a_file_of_schema_2_takes_what_a_new_one_takes(second: Path) -> No
         bootstrap = await repository.read(BootstrapQuery("external-0001"))
         assert bootstrap is not None
         assert bootstrap.config == config
+
+
+# A file of schema 3, each row as its versions wrote it: a profile whose devices sign, with one that did.
+SCHEMA_3 = f"""
+    INSERT INTO tenant VALUES ('default', 'default', NULL, 1, 1, 1);
+    INSERT INTO profile VALUES ('profile-0001', 'default', 'profile 1', 'signed', 'deny', 'key-1', x'7365616c65642031',
+        '["one","two"]', 1, 1, 1, x'6265666f7265', 9, '{{"product_key":"pk"}}', 'device_secret', NULL, '{{"a":1}}');
+    INSERT INTO device (id, tenant, profile, name, state, enabled, metadata, created_at, updated_at, version, serial,
+        unique_serial) VALUES ('device-0001', 'default', 'profile-0001', 'sensor-0001', 'defined', 1,
+        '{{"floor":1,"tags":["a","ü"]}}', 1, 1, 1, 'serial-0001', 1);
+    INSERT INTO credential VALUES ('credential-0001', 'device-0001', 'access_token', x'{a_lookup(1).hex()}', x'',
+        x'007365616c6564', 1, 1, 9);
+    INSERT INTO pending_claim VALUES ('device-0001', 'default', x'{a_claim().lookup.hex()}', 1, 101, 1, 1);
+"""
+PROFILE_3 = a_profile(
+    strategy=Strategy.SIGNED,
+    previous_secret=Sealed(b"before"),
+    previous_until=9,
+    signed=SignedPolicy(product_key="pk"),
+    credential_kind=CredentialKind.DEVICE_SECRET,
+    metadata={"a": 1},
+)
+
+
+@pytest.fixture
+def third(tmp_path: Path) -> Path:
+    """Make a file of schema 3 by its three steps, as the versions did that knew no other."""
+    path = tmp_path / "registry.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migration.use_log(connection)
+        migration.migrate(connection, migration.steps()[:3])
+        connection.executescript(SCHEMA_3)
+        assert connection.execute("PRAGMA user_version").fetchall() == [(3,)]
+    return path
+
+
+async def test_what_was_in_a_file_of_schema_3_is_there(third: Path) -> None:
+    credential = a_credential(expires_at=9)
+    async with open_repository(f"sqlite:{third}") as repository:
+        found = await repository.read(EnrolQuery("key-1", "serial-0001", ()))
+        assert (found.device, found.profile, found.credentials) == (a_signed(), PROFILE_3, (credential,))
+        assert await repository.read(PendingClaimQuery(a_claim().lookup)) == PendingClaimSnapshot(a_claim(), a_signed())
+        assert await repository.read(AnchorsQuery(("anchor-1",))) == ((),)
+        assert await repository.read(OscoreQuery(credential.id)) is None
+        assert await repository.read(IssuedPage(until=0)) == ()
+    with closing(sqlite3.connect(third)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchall() == [(len(migration.steps()),)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_a_file_of_schema_3_takes_what_a_new_one_takes(third: Path) -> None:
+    trusting = {"chain": a_chain(), "issuing": IssuingPolicy(lifetime_s=60), "plain": Plain.NOTHING}
+    profile = msgspec.structs.replace(PROFILE_3, **trusting, version=2)
+    async with open_repository(f"sqlite:{third}") as repository:
+        await repository.commit(Changes(replace=(profile,), insert=(an_oscore_state(window=(7, 5)), an_issued())))
+    async with open_repository(f"sqlite:{third}") as repository:
+        assert await repository.read(AnchorsQuery(("anchor-1",))) == ((profile,),)
+        assert await repository.read(OscoreQuery(a_credential().id)) == an_oscore_state(window=(7, 5))
+        assert await repository.read(IssuedPage(until=0)) == (IssuedSnapshot(an_issued(), live=True),)
 
 
 def test_a_new_file_and_a_migrated_one_have_the_same_schema(old: Path) -> None:

@@ -13,6 +13,7 @@ from core import queries
 from core.model import DEFAULT_TENANT, ChannelId, DeviceId, DeviceState, EntryKind, EventId, EventKind, ProfileId
 from core.ports import Changes, Entity, Repository
 from core.queries import (
+    AnchorsQuery,
     BootstrapQuery,
     ChannelPage,
     ConfigPage,
@@ -40,15 +41,16 @@ from storage import (
     searching,
     stored,
     tables,
+    trust,
     writing,
 )
 from storage.statements import MOST, Grouped
-from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile, a_signed
+from tests.storage.entities import a_chain, a_channel, a_config, a_credential, a_device, a_lookup, a_profile, a_signed
 
 TABLES = (
     *("tenant", "profile", "device", "credential", "token", "event"),
     *("channel", "config", "config_document", "config_channel"),
-    *("pending_claim", "entry"),
+    *("pending_claim", "entry", "oscore_state", "issued"),
 )
 
 
@@ -79,7 +81,7 @@ def constants(*modules: ModuleType) -> dict[str, str]:
     return {f"{name}-{place}": text for name, value in found for place, text in enumerate(texts(value))}
 
 
-MODULES = (answers, configurations, counted, directory, enrolment, firmware, stored, tables, writing, pages)
+MODULES = (answers, configurations, counted, directory, enrolment, firmware, stored, tables, trust, writing, pages)
 STATEMENTS = {name: text for name, text in constants(*MODULES).items() if "{" not in text}
 
 
@@ -260,6 +262,21 @@ def test_devices_that_are_added_together_cost_a_fixed_number_of_statements(conne
             connection.set_trace_callback(None)
             executed.append(len(texts))
     assert executed == [8, 9, 8, 9]  # a serial that must be unique takes one more
+
+
+def test_chains_that_come_together_are_answered_by_one_statement(connection: sqlite3.Connection) -> None:
+    migration.found(connection)
+    numbers = range(1, 65)
+    tables.insert(connection, [Changes(insert=tuple(a_profile(number, chain=a_chain(number)) for number in numbers))])
+    executed: list[int] = []
+    for some in (numbers[:1], numbers):
+        texts: list[str] = []
+        connection.set_trace_callback(texts.append)
+        found = reading.answer_together(connection, [AnchorsQuery((f"anchor-{number}", "none")) for number in some])
+        connection.set_trace_callback(None)
+        assert found == [((a_profile(number, chain=a_chain(number)),), ()) for number in some]
+        executed.append(len(texts))
+    assert executed == [3, 3]  # with the beginning and the end of the transaction
 
 
 ORDERED = {Order.CREATED, Order.NAME, Order.STATE}

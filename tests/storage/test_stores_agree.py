@@ -14,6 +14,7 @@ from core.errors import Conflict, Guard
 from core.model import (
     DEFAULT_TENANT,
     ChannelId,
+    CredentialId,
     Device,
     DeviceId,
     DeviceState,
@@ -26,6 +27,7 @@ from core.model import (
 )
 from core.ports import Changes, Delete, Entity, Repository
 from core.queries import (
+    AnchorsQuery,
     BootstrapQuery,
     ChannelPage,
     ChannelsQuery,
@@ -45,9 +47,11 @@ from core.queries import (
     EventPage,
     ExternalKeyQuery,
     FirmwareCountsQuery,
+    IssuedPage,
     LabelledPage,
     LoginQuery,
     Order,
+    OscoreQuery,
     PendingClaimQuery,
     ProfilePage,
     ProfileQuery,
@@ -60,6 +64,7 @@ from core.queries import (
 )
 from storage import open_repository
 from tests.storage.entities import (
+    a_chain,
     a_channel,
     a_claim,
     a_config,
@@ -72,13 +77,19 @@ from tests.storage.entities import (
     a_user,
     an_entry,
     an_event,
+    an_issued,
     an_organization,
+    an_oscore_state,
 )
 
 TENANTS = (DEFAULT_TENANT, TenantId("tenant-0001"))
 SMALL = st.integers(1, 3)
 PLACED = ("entry", "organization", "member", "owned", "field")
 """Entries of the directory, and devices that are an organisation's."""
+
+
+TRUSTED = ("chained", "context", "issued")
+"""What stands behind a protected wire: profiles of chains, OSCORE contexts, certificates."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -95,8 +106,8 @@ class Step(msgspec.Struct, frozen=True):
 
     def make(self) -> Entity:
         number, tenant = self.number, self.tenant
-        if self.kind in PLACED:
-            return self._make_placed()
+        if self.kind in (*PLACED, *TRUSTED):
+            return self._make_placed() if self.kind in PLACED else self._make_trusted()
         if self.kind == "tenant":
             return a_tenant(1, name=f"name {self.value}", device_limit=self.other)
         if self.kind == "profile":
@@ -119,6 +130,15 @@ class Step(msgspec.Struct, frozen=True):
         if self.kind == "claim":
             return a_claim(number, tenant=tenant, lookup=a_lookup(3000 + self.value), announced=self.other == 1)
         return a_token(number, tenant=tenant, name=f"operator {self.value}", lookup=a_lookup(1000 + self.other))
+
+    def _make_trusted(self) -> Entity:
+        number = self.number
+        if self.kind == "chained":
+            chain = None if self.other == 3 else a_chain(self.other)
+            return a_profile(number, tenant=self.tenant, name=f"profile {number}", provision_key=f"key-{number}", chain=chain)
+        if self.kind == "context":
+            return an_oscore_state(number, sequence=self.value, window=(self.owner, self.other) if self.other > 1 else None)
+        return an_issued(number, tenant=self.tenant, lookup=a_lookup(self.value), not_after=self.other, created_at=self.value)
 
     def _make_placed(self) -> Entity:
         number, tenant = self.number, self.tenant
@@ -172,11 +192,24 @@ PLACE_PLANS = st.lists(
 )
 
 
+# And what becomes of what stands behind a protected wire.
+TRUST_KINDS = st.sampled_from(["context"] * 4 + ["credential"] * 4 + ["issued"] * 3 + ["chained"] * 2 + ["device"])
+TRUST_STEPS = st.builds(Step, LATER_VERBS, TRUST_KINDS, SMALL, NEARLY_ALWAYS_HERE, st.just(1) | SMALL, SMALL, SMALL, RARELY)
+TRUST_PLANS = st.lists(
+    st.lists(st.tuples(st.lists(TRUST_STEPS, min_size=1, max_size=2), SMALL), min_size=1, max_size=3), min_size=1, max_size=10
+)
+
+
 async def stored(repository: Repository, entity: Entity) -> Entity | None:
     """Return what is stored under an entity's id."""
     kind = type(entity).__name__
     if kind == "Tenant":
         return await repository.read(TenantQuery(TenantId(entity.id)))
+    if kind == "OscoreState":
+        return await repository.read(OscoreQuery(CredentialId(entity.id)))
+    if kind == "IssuedCertificate":
+        page = await repository.read(IssuedPage(until=0))
+        return next((each.certificate for each in page if each.certificate.id == entity.id), None)
     for tenant in TENANTS:
         found = await _in_tenant(repository, kind, tenant, entity.id)
         if found is not None:
@@ -259,6 +292,10 @@ async def everything(repository: Repository) -> list[Any]:
     rows += await asyncio.gather(*(repository.read(PendingClaimQuery(a_lookup(3000 + number))) for number in range(4)))
     rows += await asyncio.gather(*(repository.read(SignedDevicesQuery(f"serial-{number}")) for number in range(1, 3)))
     rows += await asyncio.gather(*(repository.read(EntrySecretQuery(a_lookup(4000 + number))) for number in range(3)))
+    rows.append(await repository.read(AnchorsQuery(("anchor-2", "anchor-1"))))
+    credentials = (CredentialId(f"credential-000{number}") for number in range(1, 4))
+    rows += await asyncio.gather(*(repository.read(OscoreQuery(credential)) for credential in credentials))
+    rows += await asyncio.gather(*(repository.read(IssuedPage(until=1, revoked=revoked)) for revoked in (False, True)))
     rows += [(found.device, found.credentials, found.names_taken) for found in await enrolments(repository)]
     rows += [msgspec.structs.replace(tenant, created_at=0) for tenant in await repository.read(TenantPage())]
     rows.append(await repository.read(LoginQuery(tuple(a_lookup(number) for number in range(1, 4)))))
@@ -353,6 +390,14 @@ def test_stores_agree_about_devices_that_sign_and_are_claimed(plan: Plan) -> Non
         an_entry(1, login="one"),
         an_organization("owner"),
     )
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(compare(plan, directory, *present))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(TRUST_PLANS)
+def test_stores_agree_about_what_stands_behind_a_protected_wire(plan: Plan) -> None:
+    present = (a_device(2, name="sensor-2"), a_credential(1), a_credential(2), an_oscore_state(1), an_issued(1))
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(compare(plan, directory, *present))
 

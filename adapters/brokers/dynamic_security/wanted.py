@@ -90,7 +90,7 @@ def ownership(vault: Vault) -> str:
 
 def _account(device: Device, credential: Credential, config: BootstrapConfig | None, issuer: Issuer) -> Account | Unkept | None:
     """Return the client for a credential, or why there is none; None where it is nothing to log in to a broker with."""
-    if credential.kind is CredentialKind.LWM2M:
+    if credential.kind in (CredentialKind.LWM2M, CredentialKind.OSCORE):
         return None
     if credential.kind is CredentialKind.DEVICE_SECRET:
         return Unkept.SIGNED

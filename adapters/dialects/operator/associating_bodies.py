@@ -4,7 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from adapters.dialects.operator.bodies import Body, Scoped
+from adapters.dialects.operator.bodies import Scoped
+from adapters.dialects.operator.body import Body
 from core.associate import DEFAULT_SECONDS, LEAST_SECONDS, MOST_SECONDS
 from core.model import Secret
 from core.operate.firmware import MOST_BYTES, SCHEMES

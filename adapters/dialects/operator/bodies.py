@@ -1,7 +1,7 @@
 """What operators send: the JSON bodies and the query parameters, as they are on the wire.
 
 Words from a fixed list are read as texts, so that a wrong one is answered with the right ones; `reading.choice` checks them.
-In what is made, null is a field left out; in what is changed it would be a guess, and is refused.
+In what is made, null is a field left out; in what is changed it would be a guess, and is refused where nothing can go.
 """
 
 import enum
@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from core.model import CredentialKind, DeviceState, EventKind, Reallocation, Reprovision, Role, Secret, Strategy
+from adapters.dialects.operator.body import Body
+from adapters.dialects.operator.trust_bodies import ChainRules, IssuingRules, NewOscore
+from core.model import CredentialKind, DeviceState, EventKind, Plain, Reallocation, Reprovision, Role, Secret, Strategy
 
 
 def _words(kind: type[enum.Enum], description: str) -> Meta:
@@ -22,6 +24,9 @@ ReprovisionWord = Annotated[str, _words(Reprovision, "What a device is answered 
 StateWord = Annotated[str, _words(DeviceState, "Where the device is in its life.")]
 ReallocationWord = Annotated[str, _words(Reallocation, "What becomes of a device's master data when it is allocated anew.")]
 CredentialWord = Annotated[str, _words(CredentialKind, "What a device proves itself with.")]
+PlainWord = Annotated[
+    str, _words(Plain, "What devices may do without TLS, DTLS or OSCORE; `challenge`: what carries no secret in the clear.")
+]
 RoleWord = Annotated[str, _words(Role, "What the bearer may do.")]
 KindWord = Annotated[str, _words(EventKind, "What happened.")]
 SettableState = Annotated[
@@ -36,10 +41,6 @@ Limit = Annotated[int, Meta(ge=1, le=1000, description="Entries of a page.")]
 After = Annotated[str, Meta(description="The last id of the page before.")]
 Overlap = Annotated[int, Meta(description="Seconds for which the old one is good still, at most 366 days; 0: dead at once.")]
 NewSecret = Annotated[Secret | None, Meta(description="8 to 255 characters; left out, 20 characters of [a-z0-9] are drawn.")]
-
-
-class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A JSON object in which a misspelt field is told."""
 
 
 class SignedRules(Body, frozen=True):
@@ -74,16 +75,20 @@ class NewProfile(Body, frozen=True):
         str | None,
         Meta(
             description="1 to 255 characters, unique; left out, 20 characters of [a-z0-9] are drawn. With the strategy signed"
-            " it is the group's id: 1 to 64 characters of [A-Za-z0-9_-], or 6 of [A-Z0-9] that are drawn."
+            " it is the group's id: 1 to 64 characters of [A-Za-z0-9_-], or 6 of [A-Z0-9] that are drawn. With the strategy"
+            " certificate_chain it is the certificate's hash, where that is free."
         ),
     ] = None
     provision_secret: NewSecret = None
-    options: Annotated[list[str], Meta(description="Dialect options to switch on.")] = []
+    options: Annotated[list[str], Meta(description="Dialect options to switch on.")] = msgspec.field(default_factory=list)
     signed: Annotated[SignedRules | None, Meta(description="With the strategy signed alone.")] = None
+    chain: Annotated[ChainRules | None, Meta(description="With the strategy certificate_chain alone, which needs it.")] = None
+    issuing: Annotated[IssuingRules | None, Meta(description="Null: devices get no certificates from this gateway.")] = None
+    plain: Annotated[PlainWord | None, Meta(description="Null: what the gateway says.")] = None
     credential_kind: Annotated[
         CredentialWord | None, Meta(description="The only kind that its devices can have, for good; null: any.")
     ] = None
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 class ProfileChange(Body, frozen=True):
@@ -94,6 +99,11 @@ class ProfileChange(Body, frozen=True):
     reprovision: ReprovisionWord | UnsetType = UNSET
     options: list[str] | UnsetType = UNSET
     signed: SignedRules | UnsetType = UNSET
+    chain: ChainRules | UnsetType = UNSET
+    issuing: Annotated[
+        IssuingRules | UnsetType | None, Meta(description="Null: devices get no certificates from this gateway any more.")
+    ] = UNSET
+    plain: Annotated[PlainWord | UnsetType | None, Meta(description="Null: what the gateway says.")] = UNSET
     metadata: Metadata | UnsetType = UNSET
 
 
@@ -143,8 +153,8 @@ class NewDeviceSecret(Body, frozen=True, tag_field="type", tag="device_secret"):
     """A triple of product key, device key and device secret, which is drawn; for profiles whose devices sign."""
 
 
-NewCredential = NewAccessToken | NewMqttBasic | NewCertificate | NewLwm2m | NewClientSecret | NewDeviceSecret
-CREDENTIAL_TYPES = ("access_token", "mqtt_basic", "x509_certificate", "lwm2m", "client_secret", "device_secret")
+NewCredential = NewAccessToken | NewMqttBasic | NewCertificate | NewLwm2m | NewClientSecret | NewDeviceSecret | NewOscore
+CREDENTIAL_TYPES = ("access_token", "mqtt_basic", "x509_certificate", "lwm2m", "client_secret", "device_secret", "oscore")
 
 
 class NewDevice(Body, frozen=True):
@@ -153,7 +163,7 @@ class NewDevice(Body, frozen=True):
     name: str
     profile: Annotated[str, Meta(description="Id or name.")]
     credential: NewCredential | None = None
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 class DeviceChange(Body, frozen=True):
@@ -171,7 +181,7 @@ class ImportedDevice(Body, frozen=True, kw_only=True):
     name: str
     profile: Annotated[str | None, Meta(description="Id or name; by default the profile of the whole import.")] = None
     credential: NewCredential | None = None
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 Row = Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/ImportedDevice"})]

@@ -3,15 +3,16 @@
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
-from adapters.dialects.operator import bodies
+from adapters.dialects.operator import bodies, trust_bodies
 from adapters.dialects.operator.reading import choice, decoder, read_json
 from core.errors import Refusal
 from core.messages import Lwm2m
-from core.model import CredentialKind, DeviceState, EventKind, Reallocation, Reprovision, Role, Strategy
+from core.model import CredentialKind, DeviceState, EventKind, Plain, Reallocation, Reprovision, Role, Strategy
 from core.operate import messages
 from core.operate.devices import SETTABLE
+from core.operate.trust_rules import ChainRules, IssuingRules
 
 T = TypeVar("T")
 
@@ -29,6 +30,9 @@ def create_profile(_ref: str, _query: bodies.Scoped, body: bodies.NewProfile) ->
         provision_secret=body.provision_secret,
         options=tuple(body.options),
         signed=None if body.signed is None else _rules(body.signed),
+        chain=None if body.chain is None else ChainRules(**msgspec.structs.asdict(body.chain)),
+        issuing=_issuing(body.issuing),
+        plain=_plain(body.plain),
         credential_kind=None if body.credential_kind is None else choice("kind", body.credential_kind, CredentialKind),
         metadata=body.metadata,
     )
@@ -54,6 +58,9 @@ def change_profile(ref: str, _query: bodies.Scoped, body: bodies.ProfileChange) 
         reprovision=None if reprovision is None else choice("reprovision", reprovision, Reprovision),
         options=None if options is None else tuple(options),
         signed=None if isinstance(body.signed, UnsetType) else _rules(body.signed),
+        chain=None if isinstance(body.chain, UnsetType) else ChainRules(**msgspec.structs.asdict(body.chain)),
+        issuing=UNSET if isinstance(body.issuing, UnsetType) else _issuing(body.issuing),
+        plain=UNSET if isinstance(body.plain, UnsetType) else _plain(body.plain),
         metadata=given(body.metadata),
     )
 
@@ -172,6 +179,14 @@ def _rules(body: bodies.SignedRules) -> messages.SignedRules:
     return messages.SignedRules(**said)
 
 
+def _issuing(body: trust_bodies.IssuingRules | None) -> IssuingRules | None:
+    return None if body is None else IssuingRules(**msgspec.structs.asdict(body))
+
+
+def _plain(word: str | None) -> Plain | None:
+    return None if word is None else choice("plain", word, Plain)
+
+
 def proposal(body: bodies.NewCredential | None) -> messages.ProposedCredential | None:
     """Return the credential that a body proposes."""
     match body:
@@ -187,6 +202,8 @@ def proposal(body: bodies.NewCredential | None) -> messages.ProposedCredential |
             return messages.ProposedSecret(secret)
         case bodies.NewDeviceSecret():
             return messages.ProposedTriple()
+        case trust_bodies.NewOscore():
+            return messages.ProposedOscore(**msgspec.structs.asdict(body))
         case _:
             return Lwm2m(body.endpoint)
 

@@ -6,7 +6,8 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from adapters.dialects.operator.bodies import Body, Metadata, Paged, Scoped
+from adapters.dialects.operator.bodies import Metadata, Paged, Scoped
+from adapters.dialects.operator.body import Body
 from core.model import Secret
 
 

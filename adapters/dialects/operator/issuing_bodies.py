@@ -5,7 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from adapters.dialects.operator.bodies import Body, CredentialWord, Metadata, Overlap, Scoped
+from adapters.dialects.operator.bodies import CredentialWord, Metadata, Overlap, Scoped
+from adapters.dialects.operator.body import Body
 
 NDJSON, CSV = "application/x-ndjson", "text/csv"
 FORMATS = {"ndjson": NDJSON, "csv": CSV}

@@ -26,7 +26,11 @@ class IssuedCredential(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | UnsetType = UNSET
     product_key: str | UnsetType = UNSET
     device_key: str | UnsetType = UNSET
+    device_id: str | UnsetType = UNSET
+    server_id: str | UnsetType = UNSET
     secret: Secret | UnsetType = UNSET
+    salt: str | UnsetType = UNSET
+    id_context: str | UnsetType = UNSET
 
 
 class IssuedLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,8 +16,9 @@ from core.model import Secret
 from core.operate.issuing import Batch, Fate, IssuedLine
 
 _PARTS = ("token", "client_id", "username", "password", "certificate", "endpoint", "secret", "product_key", "device_key")
-COLUMNS = ("serial", "device_id", "status", "credential_type", *_PARTS, "device_name", "reason")
-"""A triple's device secret stands under `secret`."""
+_OSCORE = {f"oscore_{part}": part for part in ("device_id", "server_id", "salt", "id_context")}
+COLUMNS = ("serial", "device_id", "status", "credential_type", *_PARTS, "device_name", "reason", *_OSCORE)
+"""The secret of a triple or an OSCORE context stands under `secret`."""
 
 
 def issued_devices(batch: Batch, inbound: Inbound) -> Outbound:
@@ -70,7 +71,8 @@ def _row(line: IssuedLine) -> Sequence[str]:
     values = {name: part.reveal() if isinstance(part, Secret) else part for name, part in writing.parts(line.value).items()}
     kind = "" if line.value is None else KIND[type(line.value)].value
     parts = [values.get(name, "") for name in _PARTS]
-    return (line.serial, line.device or "", line.fate.value, kind, *parts, line.name, line.reason)
+    context = [values.get(name, "") for name in _OSCORE.values()]
+    return (line.serial, line.device or "", line.fate.value, kind, *parts, line.name, line.reason, *context)
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> bytes:

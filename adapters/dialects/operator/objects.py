@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from adapters.dialects.operator.bodies import (
     CredentialWord,
     KindWord,
+    PlainWord,
     ReallocationWord,
     ReprovisionWord,
     RoleWord,
@@ -41,11 +42,29 @@ class SignedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     http_url: str
 
 
+class ChainPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How devices are let in by the chain of their certificate: `certificate` is PEM, `anchor` the hash of its first."""
+
+    certificate: str
+    anchor: str
+    pattern: str
+    create: bool
+    lax: bool
+
+
+class IssuingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What certificates devices may have from this gateway."""
+
+    lifetime_days: int
+    key_pairs: bool
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The rule that lets a device or a group of them in.
 
-    `previous_secret_until` is when the secret before this one ends, null where none is left; `signed` is null for profiles
-    whose devices do not sign, `credential_kind` where they may have any.
+    `previous_secret_until` is when the secret before this one ends, null where none is left; `signed` and `chain` are null for
+    profiles whose devices do not sign or come with a chain, `credential_kind` where they may have any, `issuing` where they get
+    no certificates here, `plain` where the gateway says what they may do without TLS, DTLS or OSCORE.
     """
 
     id: str
@@ -56,6 +75,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     previous_secret_until: Time | None
     options: tuple[str, ...]
     signed: SignedPolicy | None
+    chain: ChainPolicy | None
+    issuing: IssuingPolicy | None
+    plain: PlainWord | None
     credential_kind: CredentialWord | None
     metadata: dict[str, Any]
     firmware: Firmware | None
@@ -146,7 +168,17 @@ class DeviceSecret(Shown, frozen=True, tag="device_secret"):
     secret: Secret | UnsetType = UNSET
 
 
-Credential = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret | DeviceSecret
+class Oscore(Shown, frozen=True, tag="oscore"):
+    """An OSCORE context (RFC 8613), in hex: `device_id` is the Sender ID of the device, `server_id` that of the server."""
+
+    device_id: str | UnsetType = UNSET
+    server_id: str | UnsetType = UNSET
+    secret: Secret | UnsetType = UNSET
+    salt: str | UnsetType = UNSET
+    id_context: str | UnsetType = UNSET
+
+
+Credential = AccessToken | MqttBasic | Certificate | Lwm2m | ClientSecret | DeviceSecret | Oscore
 
 
 class DeviceWithCredentials(Device, frozen=True, kw_only=True):

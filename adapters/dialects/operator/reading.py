@@ -17,7 +17,7 @@ Q = TypeVar("Q", bound=msgspec.Struct)
 _SENTENCE_CHARACTERS = 300
 _PLACE = re.compile(r"(?P<fault>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 _UNKNOWN_FIELD = "Object contains unknown field "
-_NOT_YET = frozenset({"certificate_chain", "approve"})
+_NOT_YET = frozenset({"approve"})
 
 
 def decoder(kind: Any) -> msgspec.json.Decoder[Any]:

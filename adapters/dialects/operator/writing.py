@@ -1,5 +1,6 @@
 """From the core's results to what operators get: one function each, and the bytes of it."""
 
+import base64
 import csv
 import io
 from functools import partial
@@ -9,9 +10,22 @@ import msgspec
 
 from adapters.dialects.moments import rfc3339
 from adapters.dialects.operator import objects
+from core.crypto.bundles import write_pem
 from core.messages import Certificate, CredentialValue
-from core.model import CredentialKind, Device, Event, Firmware, OperatorToken, Profile, Secret, SignedPolicy
+from core.model import (
+    ChainPolicy,
+    CredentialKind,
+    Device,
+    Event,
+    Firmware,
+    IssuingPolicy,
+    OperatorToken,
+    Profile,
+    Secret,
+    SignedPolicy,
+)
 from core.operate import results
+from core.operate.chaining import DAY_SECONDS
 
 _REACHED = ("provisioned_at", "connected_at", "associated_at", "discarded_at")
 _PROPERTIES = ("serial", "label", "owner", "firmware", "runs")
@@ -57,6 +71,9 @@ def profile(result: Profile) -> objects.Profile:
         previous_secret_until=moment(result.previous_until),
         options=result.options,
         signed=None if result.signed is None else _signed(result.signed),
+        chain=None if result.chain is None else _chain(result.chain),
+        issuing=None if result.issuing is None else _issuing(result.issuing),
+        plain=None if result.plain is None else result.plain.value,
         credential_kind=None if result.credential_kind is None else result.credential_kind.value,
         metadata=result.metadata,
         firmware=firmware(result.firmware),
@@ -75,6 +92,20 @@ def firmware(result: Firmware | None) -> objects.Firmware | None:
 
 def _signed(policy: SignedPolicy) -> objects.SignedPolicy:
     return objects.SignedPolicy(**{**msgspec.structs.asdict(policy), "reallocation": policy.reallocation.value})
+
+
+def _chain(policy: ChainPolicy) -> objects.ChainPolicy:
+    return objects.ChainPolicy(
+        certificate=write_pem(map(base64.b64decode, policy.authorities)),
+        anchor=policy.anchor,
+        pattern=policy.pattern,
+        create=policy.create,
+        lax=policy.lax,
+    )
+
+
+def _issuing(policy: IssuingPolicy) -> objects.IssuingPolicy:
+    return objects.IssuingPolicy(lifetime_days=policy.lifetime_s // DAY_SECONDS, key_pairs=policy.key_pairs)
 
 
 def secret_profile(result: results.SecretProfile) -> objects.ProfileWithSecret:
@@ -205,6 +236,7 @@ SHOWN: dict[CredentialKind, type[objects.Credential]] = {
     CredentialKind.LWM2M: objects.Lwm2m,
     CredentialKind.CLIENT_SECRET: objects.ClientSecret,
     CredentialKind.DEVICE_SECRET: objects.DeviceSecret,
+    CredentialKind.OSCORE: objects.Oscore,
 }
 
 

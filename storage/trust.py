@@ -1,0 +1,53 @@
+"""What stands behind a protected wire, read through an SQLite connection on the connection's thread."""
+
+# ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
+
+import sqlite3
+from collections.abc import Sequence
+
+from core.model import OscoreState, Profile
+from core.queries import AnchorsQuery, IssuedPage, IssuedSnapshot, OscoreQuery
+from storage import profile_rows, trust_rows
+from storage.bounds import ANCHORED, page_size
+from storage.statements import Grouped
+
+# CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
+PROFILES_BY_ANCHOR = Grouped(
+    f"""WITH asked (anchor) AS (VALUES {{rows}}) SELECT asked.anchor, {profile_rows.PROFILE} FROM asked
+    CROSS JOIN profile ON profile.id IN (SELECT some.id FROM profile AS some INDEXED BY profile_anchor
+        WHERE some.anchor = asked.anchor AND some.anchor IS NOT NULL ORDER BY some.id LIMIT {ANCHORED})""",
+    width=1,
+)
+OSCORE_BY_ID = Grouped(
+    f"""WITH asked (id) AS (VALUES {{rows}}) SELECT {trust_rows.OSCORE} FROM asked
+    CROSS JOIN oscore_state ON oscore_state.id = asked.id""",
+    width=1,
+)
+_LIVE = "EXISTS (SELECT 1 FROM credential WHERE credential.lookup = issued.lookup)"
+ISSUED = f"SELECT {trust_rows.ISSUED}, {_LIVE} FROM issued WHERE id > ? AND not_after > ? ORDER BY id LIMIT ?"
+REVOKED = f"SELECT {trust_rows.ISSUED}, 0 FROM issued WHERE id > ? AND not_after > ? AND NOT {_LIVE} ORDER BY id LIMIT ?"
+
+
+def anchored(connection: sqlite3.Connection, queries: Sequence[AnchorsQuery]) -> list[tuple[tuple[Profile, ...], ...]]:
+    """Answer for the profiles of certificates, all from the same moment."""
+    asked = {anchor for query in queries for anchor in query.anchors}
+    found: dict[str, list[Profile]] = {anchor: [] for anchor in asked}
+    for row in PROFILES_BY_ANCHOR.run(connection, [(anchor,) for anchor in asked]):
+        found[row[0]].append(profile_rows.profile(row[1:]))
+    ordered = {anchor: tuple(sorted(some, key=lambda profile: profile.id)) for anchor, some in found.items()}
+    return [tuple(ordered[anchor] for anchor in query.anchors) for query in queries]
+
+
+def oscore_states(connection: sqlite3.Connection, queries: Sequence[OscoreQuery]) -> list[OscoreState | None]:
+    """Answer for OSCORE contexts, all from the same moment."""
+    asked = {query.id for query in queries}
+    states = map(trust_rows.oscore, OSCORE_BY_ID.run(connection, [(credential,) for credential in asked]))
+    found = {state.id: state for state in states}
+    return [found.get(query.id) for query in queries]
+
+
+def issued(connection: sqlite3.Connection, query: IssuedPage) -> tuple[IssuedSnapshot, ...]:
+    """Answer a page of certificates. Not bounded is the walk to the next revoked one where hardly any is."""
+    statement = REVOKED if query.revoked else ISSUED
+    found = connection.execute(statement, (query.after or "", query.until, page_size(query.limit))).fetchall()
+    return tuple(IssuedSnapshot(trust_rows.issued(row), live=bool(row[-1])) for row in found)
