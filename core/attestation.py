@@ -1,26 +1,63 @@
 """Whether the evidence a device brings is right (RFC 9334: appraisal of evidence)."""
 
+from typing import assert_never
+
 from core.crypto.vault import Vault
 from core.errors import Reason, Refusal
-from core.messages import SharedSecret
+from core.messages import ProvenChain, ProvenClaim, SharedSecret
 from core.model import Profile, ProfileId, Secret, Strategy
 
+_WITHOUT_CLAIMS = {
+    Strategy.DISABLED: "profile.disabled",
+    Strategy.SIGNED: "profile.signed",
+    Strategy.CERTIFICATE_CHAIN: "profile.chain",
+}
 
-def verify(profile: Profile | None, evidence: SharedSecret, vault: Vault, now: int) -> Profile:
-    """Return the profile whose secret the device knows, at a time in milliseconds.
+
+def verify(profile: Profile | None, evidence: SharedSecret | ProvenClaim | ProvenChain, vault: Vault, now: int) -> Profile:
+    """Return the profile that the evidence is for, at a time in milliseconds.
 
     Raises `Refusal` UNAUTHENTICATED, the same to the device whether the key is unknown, the secret wrong or the profile
-    disabled; only `check` tells them apart. All of them do the same work: two opened secrets, two comparisons.
+    disabled; only `check` tells them apart. Where a secret is shown all of them do the same work: two opened secrets, two
+    comparisons.
     """
+    match evidence:
+        case SharedSecret():
+            return _verify_secret(profile, evidence, vault, now)
+        case ProvenClaim():
+            return _require_claimable(profile)
+        case ProvenChain():
+            return _require_chain(profile)
+        case _:
+            assert_never(evidence)
+
+
+def takes_claims(profile: Profile) -> bool:
+    """Tell whether devices get in by the profile's key and secret."""
+    return profile.strategy not in _WITHOUT_CLAIMS
+
+
+def _verify_secret(profile: Profile | None, evidence: SharedSecret, vault: Vault, now: int) -> Profile:
     right = [expected == evidence.secret for expected in valid_secrets(profile, vault, now)]
     if not evidence.key or not evidence.secret.reveal():
         raise _unknown("claim.empty")
+    if profile is not None and not any(right):
+        raise _unknown("claim.secret")
+    return _require_claimable(profile)
+
+
+def _require_claimable(profile: Profile | None) -> Profile:
     if profile is None:
         raise _unknown("claim.key")
-    if not any(right):
-        raise _unknown("claim.secret")
-    if profile.strategy in (Strategy.DISABLED, Strategy.SIGNED):
-        raise _unknown("profile.disabled" if profile.strategy is Strategy.DISABLED else "profile.signed")
+    if not takes_claims(profile):
+        raise _unknown(_WITHOUT_CLAIMS[profile.strategy])
+    return profile
+
+
+def _require_chain(profile: Profile | None) -> Profile:
+    """Return the profile while it lets devices in by a chain: it may have been changed since that was checked."""
+    if profile is None or profile.strategy is not Strategy.CERTIFICATE_CHAIN:
+        raise _unknown("profile.no_chain")
     return profile
 
 

@@ -4,33 +4,41 @@ import msgspec
 
 from core import lifecycle
 from core.audit import Audit
+from core.certificate_logins import CertificateLogins
 from core.configuration import is_let_in
 from core.errors import Conflict, Reason, Refusal
 from core.issuer import Issuer
 from core.limits import Buckets, require
 from core.logins import Found, Logins, UserLogin, secret_proof, unknown
-from core.messages import Context, Identity, Login, Standing
-from core.model import CredentialId, CredentialKind, Device, DeviceId, DeviceState, EntryId, EventKind, Strategy
+from core.messages import CertificateLogin, Context, Identity, Login, Standing
+from core.model import CredentialId, CredentialKind, Device, DeviceId, DeviceState, EntryId, EventKind, Plain, Strategy
+from core.plain import require_protected, require_wire
 from core.ports import Changes, Repository
-from core.queries import ConfigQuery, DeviceQuery, EntryQuery, KeySnapshot, LoginSnapshot
+from core.provision import Provision
+from core.queries import ConfigQuery, DeviceQuery, EntryQuery, KeySnapshot, LoginSnapshot, ProfileQuery
 
 _COUNTED = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.MALFORMED})
 
 
 _INACTIVE = "config.inactive"
+_NO_GUESS = frozenset({_INACTIVE, "plain.refused"})
+"""Refusals of those who have the right secret: they guess nothing."""
 
 
 class Authenticate(msgspec.Struct, frozen=True):
     """The use case. Only refused logins count against a source, so many devices behind one address do no harm.
 
     A client secret is good as long as the device's configuration, where it has one, is active (Mainflux and Magistrala: state
-    1). Other credentials do not ask for it.
+    1). Other credentials do not ask for it. Certificates are looked at where there is `provision`, by which devices get in that
+    come with a chain of them. `plain` is what is done on unprotected wires at all.
     """
 
     repository: Repository
     issuer: Issuer
     audit: Audit
     failures: Buckets
+    provision: Provision | None = None
+    plain: Plain = Plain.EVERYTHING
 
     async def __call__(self, login: Login, context: Context) -> Identity:
         """Return whose credential this is, after marking the device's first login.
@@ -41,15 +49,15 @@ class Authenticate(msgspec.Struct, frozen=True):
         found: Found | None = None
         try:
             self._require_patience(context)
-            found = await self._logins.find(login)
+            found = await self._find(login, context)
             self._require_patience(context)  # again: guesses made side by side get no further than one by one
             if not isinstance(found, UserLogin):
                 self._require_usable(found.device)
+            await self._require_wire(found, context)
             if isinstance(found, LoginSnapshot) and await self._is_inactive(found.device, found.credential.kind):
                 raise unknown("config.inactive")
         except Refusal as refusal:
-            # Who waits for its configuration to be made active has the right secret: it guesses nothing.
-            if refusal.reason in _COUNTED and refusal.check != _INACTIVE:
+            if refusal.reason in _COUNTED and refusal.check not in _NO_GUESS:
                 self.failures.take(context.stranger, self.issuer.clock.monotonic())
             device = found.device if found and not isinstance(found, UserLogin) else None
             await self.audit.refused(EventKind.LOGIN_REFUSED, context, refusal, device=device)
@@ -70,6 +78,24 @@ class Authenticate(msgspec.Struct, frozen=True):
                 valid = self._logins.is_valid(credential) and not await self._is_inactive(found.device, credential.kind)
                 return Standing(valid, credential.expires_at)
         return Standing(False)
+
+    async def _find(self, login: Login, context: Context) -> Found:
+        if not isinstance(login, CertificateLogin):
+            return await self._logins.find(login)
+        if self.provision is None:
+            raise unknown("certificate.unknown")
+        return await CertificateLogins(self._logins, self.provision).find(login, context)
+
+    async def _require_wire(self, found: Found, context: Context) -> None:
+        """Keep off an unprotected wire what the gateway or the device's profile keeps off it. Raises `Refusal` FORBIDDEN."""
+        if context.secure:
+            return
+        require_protected(self.plain)
+        if isinstance(found, LoginSnapshot):
+            require_wire(found.profile, context)
+        elif isinstance(found, KeySnapshot):
+            profile = await self.repository.read(ProfileQuery(found.device.tenant, found.device.profile))
+            require_protected(profile.plain if profile is not None else None)
 
     def _require_patience(self, context: Context) -> None:
         require(self.failures.wait(context.stranger, self.issuer.clock.monotonic()), "limit.login")

@@ -11,11 +11,12 @@ from core.crypto import session_tokens, signatures
 from core.crypto.session_tokens import Audience, Session
 from core.errors import Reason, Refusal, WrongSecret
 from core.issuer import Issuer
-from core.messages import Login, MqttLogin, TokenLogin, Triple, TripleLogin
+from core.messages import Certificate, Identity, MqttLogin, ProvenLogin, TokenLogin, Triple, TripleLogin
 from core.model import Credential, CredentialId, CredentialKind, DeviceId, DirectoryEntry, EntryId, Lookup, Secret
 from core.mqtt_names import SESSION_USER, MqttNames, Place, is_drawn_id
 from core.ports import Repository
 from core.queries import (
+    ConfigQuery,
     DeviceQuery,
     EntryQuery,
     EntrySecretQuery,
@@ -37,6 +38,7 @@ class UserLogin(msgspec.Struct, frozen=True):
     proof: str
 
 
+Presented = TokenLogin | MqttLogin | TripleLogin | ProvenLogin
 Found = LoginSnapshot | KeySnapshot | UserLogin
 
 
@@ -46,7 +48,7 @@ class Logins(msgspec.Struct, frozen=True):
     repository: Repository
     issuer: Issuer
 
-    async def find(self, login: Login) -> Found:
+    async def find(self, login: Presented) -> Found:
         """Return what a login proves. Raises `Refusal`, mostly UNAUTHENTICATED; where one is refused all are told the same."""
         match login:
             case TokenLogin(token=token):
@@ -55,6 +57,8 @@ class Logins(msgspec.Struct, frozen=True):
                 return await self._find_session(login)
             case MqttLogin():
                 return await self._find_mqtt(login)
+            case ProvenLogin(proven=proven):
+                return await self._find_proven(proven)
             case _:
                 assert_never(login)
 
@@ -89,6 +93,20 @@ class Logins(msgspec.Struct, frozen=True):
         if not signatures.equal(expected, login.digest):
             raise WrongSecret("the signature is not right", check="login.password")
         return found
+
+    async def _find_proven(self, proven: Identity) -> LoginSnapshot | KeySnapshot:
+        """Look again for the credential or external key of a device that has proved it to its transport."""
+        if proven.credential is None:
+            config = await self.repository.read(ConfigQuery(proven.tenant, proven.device))
+            if config is None:
+                raise unknown("login.proven")
+            return KeySnapshot(config.device, config.config.external_key)
+        found = await self.repository.read(DeviceQuery(proven.tenant, proven.device))
+        if found is not None:
+            for credential in found.credentials:
+                if credential.id == proven.credential and self.is_valid(credential):
+                    return LoginSnapshot(credential=credential, device=found.device, profile=found.profile)
+        raise unknown("login.proven")
 
     async def _find_mqtt(self, login: MqttLogin) -> Found:
         """Look for a session, the id of a device with its secret, what `MqttNames` says, and a user with its secret.
@@ -156,6 +174,11 @@ class Logins(msgspec.Struct, frozen=True):
         """Return the credentials that these names find, in the order in which a login takes them."""
         places = names.places()
         return _fitting(places, await self._read(*(self.issuer.lookup_id(place.id) for place in places)))
+
+    async def of_certificates(self, texts: Sequence[str]) -> list[LoginSnapshot | None]:
+        """Return which device has each of these certificates, as `core.messages.Certificate` has them, for a credential."""
+        found = await self._read(*(self.issuer.lookup(Certificate(text)) for text in texts))
+        return [each if each and each.credential.kind is CredentialKind.X509_CERTIFICATE else None for each in found]
 
     def is_valid(self, credential: Credential) -> bool:
         """Tell whether a credential's time is not over."""

@@ -11,11 +11,12 @@ from core.crypto.tokens import new_id, random_text
 from core.errors import Conflict, Reason, Refusal, registry_busy
 from core.issuer import Issuer
 from core.limits import Buckets, require
-from core.messages import Context, CredentialValue, Provisioned, ProvisionRequest
+from core.messages import Context, CredentialValue, ProvenChain, Provisioned, ProvisionRequest
 from core.model import Credential, CredentialKind, Device, DeviceId, DeviceState, Event, EventKind, Profile, Strategy
+from core.plain import require_wire
 from core.ports import Changes, Delete, Repository
 from core.queries import ClaimQuery, ClaimSnapshot
-from core.strategy import Activate, Create, Repeat, Rotate
+from core.strategy import Activate, Create, Renew, Repeat, Rotate
 
 ATTEMPTS = 3
 GENERATED_NAME_CHARACTERS = 20
@@ -72,6 +73,7 @@ class Provision(msgspec.Struct, frozen=True):
         self, request: ProvisionRequest, query: ClaimQuery, known: ClaimSnapshot, context: Context
     ) -> Provisioned:
         profile = attestation.verify(known.profile, request.evidence, self.issuer.vault, self.issuer.clock.now())
+        require_wire(profile, context)
         taken = known.lookup_taken and all(credential.lookup != query.lookup for credential in known.credentials)
         decision = strategy.decide(query.device_name, taken, profile, known)
         match decision:
@@ -84,6 +86,8 @@ class Provision(msgspec.Struct, frozen=True):
                 changes = Changes(replace=(lifecycle.advance(device, DeviceState.PROVISIONED, self.issuer.clock.now()),))
             case Repeat(device=device):
                 result, changes = self._repeat(device, profile, known.credentials), Changes()
+            case Renew(device=device):
+                return await self._renew(request, device, profile, known.credentials, context)
             case _:
                 assert_never(decision)
         event = self._succeeded(result, type(decision).__name__.lower(), context)
@@ -102,23 +106,36 @@ class Provision(msgspec.Struct, frozen=True):
             created_at=now,
             updated_at=now,
         )
-        value, credential = await self._issue(request.credential, device, profile)
+        value, credential = await self._issue(request, device, profile)
         return Changes(insert=(device, credential)), Provisioned(device=device, profile=profile, credential=value)
 
     async def _rotate(
         self, request: ProvisionRequest, device: Device, profile: Profile, old: tuple[Credential, ...]
     ) -> tuple[Changes, Provisioned]:
-        own = request.credential if profile.strategy is Strategy.CREATE_NEW else None
         renewed = lifecycle.renew(device, self.issuer.clock.now())
-        value, credential = await self._issue(own, renewed, profile)
+        value, credential = await self._issue(request, renewed, profile)
         changes = Changes(insert=(credential,), replace=(renewed,), delete=tuple(map(Delete, old)))
         return changes, Provisioned(device=renewed, profile=profile, credential=value)
 
-    async def _issue(self, own: CredentialValue | None, device: Device, profile: Profile) -> tuple[CredentialValue, Credential]:
+    async def _renew(
+        self, request: ProvisionRequest, device: Device, profile: Profile, held: tuple[Credential, ...], context: Context
+    ) -> Provisioned:
+        """Replace a device's certificates; another connection of the same device may have done it a moment ago."""
+        changes, renewed = await self._rotate(request, device, profile, _certificates(held))
+        (new,) = (each for each in changes.insert if isinstance(each, Credential))
+        if any(each.lookup == new.lookup and not each.is_over(new.created_at) for each in held):
+            return msgspec.structs.replace(renewed, device=device)
+        event = self.audit.device_event(EventKind.CREDENTIAL_ROTATED, context, renewed.device, new.kind.value)
+        await self.repository.commit(msgspec.structs.replace(changes, events=(event,)))
+        return renewed
+
+    async def _issue(self, request: ProvisionRequest, device: Device, profile: Profile) -> tuple[CredentialValue, Credential]:
+        own = None if profile.strategy is Strategy.PRE_PROVISIONED else request.credential
         value = own or self._drawn(profile)
         require_valid(value)
         _require_kind(KIND[type(value)], profile)
-        return value, await self.issuer.issue(value, device.id, keep=strategy.keeps_credentials(profile))
+        keep = strategy.keeps_credentials(profile)
+        return value, await self.issuer.issue(value, device.id, keep=keep, expires_at=_until(request))
 
     def _drawn(self, profile: Profile) -> CredentialValue:
         """Draw what a device of this profile has that brings nothing of its own: an access token where it may be anything."""
@@ -142,6 +159,14 @@ class Provision(msgspec.Struct, frozen=True):
             device_name=result.device.name,
             detail=decision,
         )
+
+
+def _until(request: ProvisionRequest) -> int | None:
+    return request.evidence.until if isinstance(request.evidence, ProvenChain) else None
+
+
+def _certificates(credentials: tuple[Credential, ...]) -> tuple[Credential, ...]:
+    return tuple(each for each in credentials if each.kind is CredentialKind.X509_CERTIFICATE)
 
 
 def _require_kind(kind: CredentialKind, profile: Profile) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from core.credentials import has_control_characters
 from core.errors import Reason, Refusal
-from core.model import Device, DeviceState, Profile, Reprovision, Strategy, Tenant
+from core.model import CredentialKind, Device, DeviceState, Profile, Reprovision, Strategy, Tenant
 from core.queries import ClaimSnapshot
 
 NAME_CHARACTERS = 255
@@ -35,7 +35,13 @@ class Rotate(msgspec.Struct, frozen=True):
     device: Device
 
 
-Decision = Create | Activate | Repeat | Rotate
+class Renew(msgspec.Struct, frozen=True):
+    """A device's certificates give way to the one it came with; what else it has stays."""
+
+    device: Device
+
+
+Decision = Create | Activate | Repeat | Rotate | Renew
 
 
 def require_name(name: str | None) -> str:
@@ -56,9 +62,12 @@ def decide(name: str, credential_taken: bool, profile: Profile, known: ClaimSnap
     """
     if profile.strategy is Strategy.PRE_PROVISIONED:
         return _decide_pre_provisioned(name, profile, known)
-    decision = (
-        _decide_new(name, known) if known.device is None else _decide_known(profile, known.device, known, "device.exists")
-    )
+    if profile.strategy is Strategy.CERTIFICATE_CHAIN:
+        decision = _decide_by_chain(name, profile, known)
+    else:
+        decision = (
+            _decide_new(name, known) if known.device is None else _decide_known(profile, known.device, known, "device.exists")
+        )
     if credential_taken and not isinstance(decision, Repeat):
         raise Refusal(Reason.CONFLICT, "the credential is in use already", check="credential.taken")
     return decision
@@ -86,6 +95,19 @@ def _decide_pre_provisioned(name: str, profile: Profile, known: ClaimSnapshot) -
         _require_credentials(known)
         return Activate(device)
     return _decide_known(profile, device, known, "device.already_provisioned")
+
+
+def _decide_by_chain(name: str, profile: Profile, known: ClaimSnapshot) -> Decision:
+    """Decide as ThingsBoard does: a device that has certificates has the one it came with from now on."""
+    if known.device is None:
+        if not name or profile.chain is None or not profile.chain.create:
+            raise Refusal(Reason.FORBIDDEN, "no device of this name is expected", check="device.unknown")
+        return _decide_new(name, known)
+    _require_usable(profile, known.device)
+    _require_credentials(known)
+    if all(credential.kind is not CredentialKind.X509_CERTIFICATE for credential in known.credentials):
+        raise Refusal(Reason.FORBIDDEN, "the device has credentials of another kind", check="device.no_certificate")
+    return Renew(known.device)
 
 
 def _decide_known(profile: Profile, device: Device, known: ClaimSnapshot, denied: str) -> Decision:

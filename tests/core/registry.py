@@ -7,11 +7,13 @@ from core.audit import Audit
 from core.authenticate import Authenticate
 from core.crypto.tokens import new_id
 from core.crypto.vault import Vault
+from core.handshakes import Handshakes
 from core.issuer import Issuer
 from core.limits import Buckets, Rate
 from core.messages import Context, CredentialValue, ProvisionRequest, SharedSecret
 from core.model import (
     DEFAULT_TENANT,
+    ChainPolicy,
     Credential,
     CredentialKind,
     Device,
@@ -73,7 +75,9 @@ class Registry:
         self.issuer = Issuer(self.vault, self.clock, self.entropy, self.keys)
         self.audit = Audit(self.repository, self.clock, self.entropy, refusals)
         self.provision = Provision(self.repository, self.issuer, self.audit, Buckets(sources), Buckets(claim_keys))
-        self.authenticate = Authenticate(self.repository, self.issuer, self.audit, Buckets(failures))
+        wrong = Buckets(failures)
+        self.authenticate = Authenticate(self.repository, self.issuer, self.audit, wrong, self.provision)
+        self.handshakes = Handshakes(self.repository, self.issuer, self.audit, wrong)
 
     async def tenant(self, id: TenantId = OTHER_TENANT) -> Tenant:  # noqa: A002 - the field's own name
         """Add a tenant."""
@@ -98,6 +102,7 @@ class Registry:
         secret: str = SECRET,
         options: tuple[str, ...] = (),
         credential_kind: CredentialKind | None = None,
+        chain: ChainPolicy | None = None,
     ) -> Profile:
         """Add a profile, named after its key."""
         identity = ProfileId(new_id(self.clock.now(), self.entropy))
@@ -111,6 +116,7 @@ class Registry:
             provision_secret=self.vault.seal(Secret(secret), secret_row(identity)),
             options=options,
             credential_kind=credential_kind,
+            chain=chain,
             created_at=self.clock.now(),
             updated_at=self.clock.now(),
         )
