@@ -4,7 +4,7 @@ import contextlib
 import copy
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -18,12 +18,29 @@ from adapters.watching import Watches
 from core.audit import Audit
 from core.crypto.tokens import new_id
 from core.errors import Reason, Refusal
-from core.messages import Context, Identity, Login
+from core.messages import Context, Identity, Login, OscoreKnown, OscoreQuestion, Preshared, PresharedQuestion
 from core.model import EventKind
 from core.ports import Clock, Entropy
 from core.topic_spaces import Grants, TopicSpace
 
 UseCase = Callable[[Any, Context], Awaitable[Any]]
+A = TypeVar("A")
+
+
+class Handshakes(Protocol):
+    """The use case that handshakes ask, before anything is proved, for the keys of whoever they are with."""
+
+    async def preshared(self, question: PresharedQuestion, context: Context) -> Preshared:
+        """Return the key of a PSK identity. Raises `Refusal`."""
+        ...
+
+    async def security_context(self, question: OscoreQuestion, context: Context) -> OscoreKnown | None:
+        """Return an OSCORE context, if it is known. Raises `Refusal`."""
+        ...
+
+    def mistrust(self, context: Context) -> None:
+        """Count a key that was wrong against its source."""
+        ...
 
 
 class Identities(msgspec.Struct, frozen=True):
@@ -32,6 +49,7 @@ class Identities(msgspec.Struct, frozen=True):
     authenticate: Callable[[Login, Context], Coroutine[Any, Any, Identity]]
     holds: Holds
     permit: Callable[[Identity, Iterable[TopicSpace]], Awaitable[Grants]]
+    handshakes: Handshakes
 
 
 class AnsweringConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,32 +120,56 @@ class Answering:
     async def login(self, login: Login, carrier: Carrier, peer: Peer) -> Identity:
         """Check what a connection presents, in a task of our own."""
         started = self._clock.monotonic()
-        context = Context(self._new_correlation(), carrier.value, "", peer.address)
+        context = self._context(carrier, peer)
         outcome: Success | Reason = Reason.UNAVAILABLE  # what it comes to when the connection goes before the answer
         try:
-            if self._is_busy():
-                raise self._busy()
-            identity = await self._work.run(self._identities.authenticate(login, context))
+            identity = await self._ask(self._identities.authenticate(login, context), context)
             outcome = Success.OK
             return identity
+        except Refusal as refusal:
+            outcome = refusal.reason
+            raise
+        finally:
+            self._meter.request(carrier, "", "login", outcome, self._clock.monotonic() - started)
+
+    async def preshared(self, identity: str, peer: Peer) -> Preshared:
+        """Return the key of a PSK identity and what it proves."""
+        context = self._context(Carrier.COAP, peer)
+        return await self._ask(self._identities.handshakes.preshared(PresharedQuestion(identity), context), context)
+
+    async def security_context(self, question: OscoreQuestion, peer: Peer) -> OscoreKnown | None:
+        """Return the OSCORE context that a message names."""
+        context = self._context(Carrier.COAP, peer)
+        return await self._ask(self._identities.handshakes.security_context(question, context), context)
+
+    def mistrust(self, peer: Peer) -> None:
+        """Count a wrong key against its source."""
+        self._identities.handshakes.mistrust(self._context(Carrier.COAP, peer))
+
+    def _context(self, carrier: Carrier, peer: Peer) -> Context:
+        return Context(self._new_correlation(), carrier.value, "", peer.address, secure=peer.secure)
+
+    async def _ask(self, work: Coroutine[Any, Any, A], context: Context) -> A:
+        """Let a connection's question be answered in a task of our own. Raises `Refusal`, logged, whatever goes wrong."""
+        try:
+            if self._is_busy():
+                work.close()
+                raise self._busy()
+            return await self._work.run(work)
         except TimeoutError as error:
             raise self._busy() from error
         except Refusal as refusal:
-            outcome = refusal.reason
             self._log.info(
                 "login refused",
                 correlation=context.correlation,
-                protocol=carrier.value,
-                source=peer.address,
+                protocol=context.protocol,
+                source=context.source,
                 check=refusal.check,
             )
             raise
         except Exception as error:
-            outcome = Reason.INTERNAL
-            self._log.exception("login failed", correlation=context.correlation, protocol=carrier.value)
+            self._log.exception("login failed", correlation=context.correlation, protocol=context.protocol)
             raise Refusal(Reason.INTERNAL, "the login failed", check="internal") from error
-        finally:
-            self._meter.request(carrier, "", "login", outcome, self._clock.monotonic() - started)
 
     def guest(self, username: str, client_id: str) -> Guest | None:
         """Return the guest whose login is the user name or the client id."""
@@ -175,6 +217,7 @@ class Answering:
         try:
             if isinstance(found, Miss):
                 _missed(found)
+            self._face.require_protected(found, inbound)
             request = found.dialect.decode(found.route, inbound)
             form, decoded = request.form, True
             result = await self._use_cases[type(request.message)](request.message, context)
@@ -242,7 +285,8 @@ class Answering:
             correlation=correlation,
         )
         dialect = found.dialect.NAME if found.dialect else ""
-        return found, inbound, Context(correlation, inbound.carrier.value, dialect, inbound.peer.address)
+        peer = inbound.peer
+        return found, inbound, Context(correlation, inbound.carrier.value, dialect, peer.address, secure=peer.secure)
 
     def _new_correlation(self) -> str:
         return new_id(self._clock.now(), self._entropy)

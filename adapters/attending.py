@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from adapters.exchange import Peer
+from adapters.exchange import Peer, who
 from adapters.watching import Watches, session_key
 from core.errors import Refusal
 from core.messages import Identity, Standing
@@ -81,7 +81,7 @@ class Attendance:
                     self._look_at(standing.until)
         except Exception as error:
             if not isinstance(error, Refusal):
-                log.exception("session could not be checked", device=self._identity.device_name)
+                log.exception("session could not be checked", **who(self._identity))
             self._look_in(RETRY_SECONDS)
         finally:
             self._task = None
@@ -90,7 +90,7 @@ class Attendance:
         if self._over:
             return
         self.leave()
-        log.info("session ended, its login holds no longer", device=self._identity.device_name, source=self._peer.address)
+        log.info("session ended, its login holds no longer", **who(self._identity), source=self._peer.address)
         self._ended()
 
 

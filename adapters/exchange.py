@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from core.errors import Reason, Refusal
-from core.messages import Identity
+from core.messages import Identity, OscoreKnown, OscoreQuestion, Preshared
 from core.topic_spaces import Grants, TopicSpace
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -44,10 +44,16 @@ Outcome = Success | Reason
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """Who is at the other end, as far as the transport itself has verified it."""
+    """Who is at the other end, as far as the transport itself has verified it.
+
+    `secure`: nobody in between can read or change what is sent (TLS, DTLS, OSCORE). `claim` is the claim key whose secret the
+    handshake proved.
+    """
 
     address: str
     port: int = 0
+    secure: bool = False
+    claim: str = ""
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,12 +64,12 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     itself (`%2F`), otherwise empty: the path says it all. `raw_query` is HTTP's query as it was sent, for dialects that are
     particular about repeated names and broken escapes. `method` is the protocol's own word in upper case: GET, POST, FETCH,
     IPATCH ...; over MQTT it is PUBLISH, or SUBSCRIBE where a filter that was granted is a request by itself, and has a route.
-    `params` are what the route's template captured. `identity` and `guest` say what an MQTT connection proved at CONNECT: a
-    device, or the name of the guest it came in as. `held` are the entity tags of what the sender has already (HTTP:
-    If-None-Match, CoAP: ETag), as `Outbound.etag` has them; `*` is any. `form` is the form that the previous answer on this
-    connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3, 4, 5). `operation`,
-    `received_at` (milliseconds since the Unix epoch) and `correlation`, as in `Outbound`, are filled in on the way, before a
-    dialect sees them.
+    `params` are what the route's template captured. `identity` and `guest` say what a connection proved, at an MQTT
+    CONNECT or in a handshake: a device, or the name of the guest it came in as. `held` are the entity tags of what the sender
+    has already (HTTP: If-None-Match, CoAP: ETag), as `Outbound.etag` has them; `*` is any. `form` is the form that the previous
+    answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3, 4,
+    5). `operation`, `received_at` (milliseconds since the Unix epoch) and `correlation`, as in `Outbound`, are filled in on
+    the way, before a dialect sees them.
     """
 
     carrier: Carrier
@@ -85,6 +91,11 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     operation: str = ""
     received_at: int = 0
     correlation: str = ""
+
+
+def who(identity: Identity) -> dict[str, str]:
+    """Return the field of a log line that names a device or a user."""
+    return {"user" if identity.user else "device": identity.device_name}
 
 
 class Closing(enum.Enum):
@@ -128,7 +139,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     A segment in braces captures one whole segment: `/api/v1/{token}/telemetry`. Of two routes that fit a path, the one wins
     that is literal in the leftmost segment where they differ: `/things/{id}` over `/{domain}/things`. Over MQTT, `guest`
     names the guest a route is open to; empty, it is open to devices that proved their identity. A `forwarded` route only
-    acknowledges and counts: where a broker stands behind this server, that gets the message instead.
+    acknowledges and counts: where a broker stands behind this server, that gets the message instead. On a `sealed` route no
+    secret is in the clear, neither there nor back, whatever carries it.
     """
 
     carrier: Carrier
@@ -137,6 +149,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     guest: str = ""
     forwarded: bool = False
+    sealed: bool = False
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +249,22 @@ class Exchange(Protocol):
         """Check what a connection presents (`core.messages.Login`). Raises `Refusal`, recorded and counted already."""
         ...
 
+    async def preshared(self, identity: str, peer: Peer) -> Preshared:
+        """Return the key of a PSK identity and what it proves; of one that is not known, a key that nobody has.
+
+        Raises `Refusal` TOO_MANY after too many wrong keys from one source, UNAVAILABLE. A key that turned out to be wrong is
+        reported by `mistrust`; one that was right is followed by a `login` with `ProvenLogin` where there is an identity.
+        """
+        ...
+
+    async def security_context(self, question: OscoreQuestion, peer: Peer) -> OscoreKnown | None:
+        """Return the OSCORE context that a message names, None where there is none. Raises `Refusal` as `preshared` does."""
+        ...
+
+    def mistrust(self, peer: Peer) -> None:
+        """Count a wrong key against its source, as a refused login is."""
+        ...
+
     def guest(self, username: str, client_id: str) -> Guest | None:
         """Return the guest this connection is, if it is one."""
         ...
@@ -262,8 +291,9 @@ class Exchange(Protocol):
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:
         """Call `ended`, once, when what a connection proved at its login is true no longer.
 
-        That is when the credential was revoked, or the device disabled, discarded or removed. Returns what ends the watch;
-        calling that twice does no harm.
+        That is when the credential was revoked or is over, when the device was disabled, discarded or removed, and when the
+        configuration of a device that came in with its client secret was made inactive (Mainflux and Magistrala: state 0).
+        Returns what ends the watch; calling that twice does no harm.
         """
         ...
 

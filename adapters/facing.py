@@ -1,13 +1,30 @@
 """What is spoken at one address: the routes, guests and subscriptions of some dialects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
 from adapters.exchange import Carrier, Dialect, Guest, Inbound
 from adapters.router import AmbiguousRoutesError, Match, Miss, Router
 from core.messages import Identity
+from core.model import Plain
+from core.plain import require_protected
 from core.topics import covers
+
+
+class PlainRules(msgspec.Struct, frozen=True):
+    """What is still done on a wire that nothing protects: for all dialects, and for those that say something else."""
+
+    default: Plain = Plain.EVERYTHING
+    dialects: Mapping[str, Plain] = MappingProxyType({})
+
+    def require(self, dialect: str, *, sealed: bool) -> None:
+        """Refuse what a dialect does not do there. Raises `Refusal` FORBIDDEN."""
+        require_protected(self.dialects.get(dialect, self.default), sealed=sealed)
+
+
+EVERYTHING = PlainRules()
 
 
 class Face:
@@ -16,8 +33,9 @@ class Face:
     An HTTP request that no route fits is to be refused by the dialect that is alone, or alone in having paths that begin so.
     """
 
-    def __init__(self, dialects: Iterable[Dialect]) -> None:
+    def __init__(self, dialects: Iterable[Dialect], plain: PlainRules = EVERYTHING) -> None:
         dialects = tuple(dialects)
+        self._plain = plain
         self._router = Router(dialects)
         self._alone = Miss(dialects[0]) if len(dialects) == 1 else Miss()
         self._owners = _by_first_segment(dialects)
@@ -31,6 +49,11 @@ class Face:
         if isinstance(found, Match) or found.dialect is not None or inbound.carrier is not Carrier.HTTP:
             return found
         return self._owners.get(_first_segment(inbound.path), self._alone)
+
+    def require_protected(self, found: Match, inbound: Inbound) -> None:
+        """Refuse what may not be said on a wire that nothing protects. Raises `Refusal` FORBIDDEN."""
+        if not inbound.peer.secure:
+            self._plain.require(found.dialect.NAME, sealed=found.route.sealed)
 
     def guest(self, username: str, client_id: str) -> Guest | None:
         """Return the guest whose login is the user name or the client id."""

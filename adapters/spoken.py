@@ -19,7 +19,7 @@ def at(name: str, address: Address, config: Config, own: OwnAddresses) -> Face:
     asked = (BROKERS,) if config.broker_secret is not None else ()
     names = address.dialects or (*config.dialects, OPERATOR, *asked)
     try:
-        return Face(named(dialect, config, own) for dialect in names)
+        return Face((named(dialect, config, own) for dialect in names), config.plain)
     except AmbiguousRoutesError as error:
         example = f"FIRSTLIGHT_{name}=127.0.0.1:8080=thingsboard,127.0.0.1:8202=mainflux:mf-raw"
         raise SettingError(

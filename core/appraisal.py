@@ -11,6 +11,7 @@ from core.issuer import Issuer
 from core.limits import Buckets, require, too_many
 from core.messages import Context, SignedSerial
 from core.model import Profile, SignedPolicy, Strategy
+from core.plain import require_wire
 
 _KEY_CHARACTERS = 255  # no group's id is longer, so no two of them share a bucket
 _OPEN = (Strategy.SIGNED, Strategy.DISABLED)
@@ -34,7 +35,7 @@ class Appraisal(msgspec.Struct, frozen=True):
         """Return the profile whose secret a device signed with, and its policy; `group` is what the device knows it by.
 
         Raises `Refusal` UNAUTHENTICATED, the same to the device whatever is wrong; FORBIDDEN for a right proof of a group that
-        is switched off; TOO_MANY.
+        is switched off, or that may not be answered without TLS; TOO_MANY.
         """
         return self.verify_any((profile,), (group,), proof, context)
 
@@ -50,6 +51,7 @@ class Appraisal(msgspec.Struct, frozen=True):
             self._require_patience(groups[0], context)
         right = [profile for profile, _ in patient if self._is_signed(profile, proof) and profile is not None]
         if right:
+            require_wire(right[0], context)
             return right[0], self._policy(right[0], proof)
         check = "group.unknown" if patient[0][0] is None else "signature.wrong"
         raise self._wrong(check, [group for _, group in patient], context)

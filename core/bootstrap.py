@@ -12,8 +12,9 @@ from core.issuer import Issuer
 from core.limits import Buckets, require, too_many
 from core.messages import ANY_ETAG, Bootstrapped, BootstrapRequest, Context, EncryptedKey, Identity, PlainKey
 from core.model import Device, DeviceState, EventKind, Secret
+from core.plain import require_wire
 from core.ports import Changes, Repository
-from core.queries import BootstrapQuery, BootstrapSnapshot, ExternalKeyQuery, KeySnapshot
+from core.queries import BootstrapQuery, BootstrapSnapshot, ExternalKeyQuery, KeySnapshot, ProfileQuery
 
 ATTEMPTS = 3
 _ID_CHARACTERS = 255  # no external id is longer, so no two of them share a bucket
@@ -54,6 +55,7 @@ class Bootstrap(msgspec.Struct, frozen=True):
             for _ in range(ATTEMPTS):
                 known = await self.repository.read(ExternalKeyQuery(request.external_id))
                 proved = self._prove(request, known)
+                await self._require_wire(proved.device, context)
                 found = await self.repository.read(BootstrapQuery(request.external_id))
                 if found is None or found.config.external_key != proved.external_key:
                     continue  # removed, or made anew, in between
@@ -89,6 +91,12 @@ class Bootstrap(msgspec.Struct, frozen=True):
         elif presented.fault or not right:
             raise _forbidden(presented.fault or "bootstrap.key")
         return known
+
+    async def _require_wire(self, device: Device, context: Context) -> None:
+        """Keep what the device's profile keeps off unprotected wires. Raises `Refusal` FORBIDDEN."""
+        profile = None if context.secure else await self.repository.read(ProfileQuery(device.tenant, device.profile))
+        if profile is not None:
+            require_wire(profile, context)
 
     def _open(self, request: BootstrapRequest, found: BootstrapSnapshot) -> Bootstrapped:
         """Return what a device that proved itself may have."""
@@ -148,7 +156,7 @@ class Bootstrap(msgspec.Struct, frozen=True):
     def _counted(self, refusal: Refusal, request: BootstrapRequest, context: Context) -> Refusal:
         """Count a refusal; one unknown external id too many becomes a refusal to go on so."""
         now = self.issuer.clock.monotonic()
-        if refusal.reason is Reason.FORBIDDEN:
+        if refusal.reason is Reason.FORBIDDEN and refusal.check != "plain.refused":  # which has the right key: no guess
             self.failures.take(_device_key(request, context), now)
         wait = self.failures.take(context.stranger, now) if refusal.check == "bootstrap.unknown" else 0.0
         return too_many(wait, "limit.bootstrap") if wait else refusal

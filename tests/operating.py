@@ -9,6 +9,7 @@ from core.authenticate import Authenticate
 from core.bootstrap import Bootstrap
 from core.crypto.vault import Vault
 from core.errors import Refusal
+from core.handshakes import Handshakes
 from core.issuer import Issuer
 from core.limits import Buckets, Rate
 from core.messages import Bootstrapped, BootstrapRequest, Context, Identity, MqttLogin
@@ -79,6 +80,7 @@ class Desk:
         self.failures = Buckets(Rate(0, 0))
         self.shared_key: bytes | None = bytes(range(16))
         self.authenticate = Authenticate(self.repository, self.issuer, self.audit, self.failures)
+        self.handshakes = Handshakes(self.repository, self.issuer, self.audit, self.failures)
         self.permit = Permit(self.repository, self.issuer)
 
     async def bootstrap(self, request: BootstrapRequest) -> Bootstrapped:

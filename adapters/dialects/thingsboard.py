@@ -19,25 +19,24 @@ import msgspec
 
 from adapters.dialects import thingsboard_claims as claims
 from adapters.dialects import thingsboard_protobuf as protobuf
-from adapters.dialects.thingsboard_json import FIELD, UNPARSED, bad_field, is_json, require_json, text
+from adapters.dialects import thingsboard_requests as requests
+from adapters.dialects.thingsboard_json import FIELD, UNPARSED, require_json
+from adapters.dialects.thingsboard_requests import PROTOBUF
 from adapters.exchange import Carrier, Closing, Decoded, Guest, Inbound, Outbound, Outcome, Route, Success
-from core.credentials import certificate
 from core.errors import Reason, Refusal
 from core.messages import (
     AccessToken,
     Certificate,
     ClaimsAnnounced,
     ClientSecret,
-    CredentialValue,
     Identity,
     Login,
     Lwm2m,
     MqttBasic,
+    Oscore,
     Provisioned,
-    ProvisionRequest,
     Report,
     Reported,
-    SharedSecret,
     TokenLogin,
     Triple,
 )
@@ -67,6 +66,11 @@ _DEVICE_API = (
     ("POST", "/api/v1/{token}/attributes", "attributes"),
     ("GET", "/api/v1/{token}/attributes", "read_attributes"),
     ("POST", "/api/v1/{token}/claim", claims.ANNOUNCE),
+    # Without a token: for devices that proved who they are by a certificate or a pre-shared key.
+    ("POST", "/api/v1/telemetry", "telemetry"),
+    ("POST", "/api/v1/attributes", "attributes"),
+    ("GET", "/api/v1/attributes", "read_attributes"),
+    ("POST", "/api/v1/claim", claims.ANNOUNCE),
 )
 ROUTES = (
     *_over(Carrier.HTTP, *_DEVICE_API),
@@ -101,26 +105,6 @@ TOPICS = tuple(
     for action, way in ((Action.PUBLISH, "up"), (Action.SUBSCRIBE, "down"))
 )
 
-_JSON, _PROTOBUF = "json", "protobuf"
-
-
-class _Sent(msgspec.Struct, frozen=True):
-    """A provisioning request as most devices write it."""
-
-    deviceName: str | None = None  # noqa: N815 - the field's name on the wire
-    provisionDeviceKey: str | None = None  # noqa: N815 - the same
-    provisionDeviceSecret: str | None = None  # noqa: N815 - the same
-    credentialsType: str | None = None  # noqa: N815 - the same
-    token: str | None = None
-    clientId: str | None = None  # noqa: N815 - the same
-    username: str | None = None
-    password: str | None = None
-    hash: str | None = None
-    gateway: bool | str | None = None
-
-
-_SENT = msgspec.json.Decoder(_Sent)
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TYPES: dict[type, str] = {
     AccessToken: "ACCESS_TOKEN",
     MqttBasic: "MQTT_BASIC",
@@ -132,7 +116,7 @@ _TYPES: dict[type, str] = {
 def decode(route: Route, inbound: Inbound) -> Decoded:
     """Read a request; raises `Refusal` MALFORMED, or UNAUTHENTICATED for an empty provisioning body."""
     if route.operation == "provision":
-        return _decode_provision(inbound)
+        return requests.read(inbound)
     if route.operation in claims.OF_USERS:
         return Decoded(claims.read_command(route.operation, inbound))
     if route.operation in (claims.ANNOUNCE, claims.ANNOUNCE_BEHIND):
@@ -177,103 +161,13 @@ def refuse(refusal: Refusal, form: str, inbound: Inbound) -> Outbound:
 
 
 def _who(inbound: Inbound) -> Login | Identity:
-    return inbound.identity or TokenLogin(Secret(inbound.params["token"]))
-
-
-def _decode_provision(inbound: Inbound) -> Decoded:
-    if not inbound.body:
-        return _decode_empty(inbound)
-    try:
-        sent = _SENT.decode(inbound.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_other(inbound)
-    return Decoded(_from_json(sent), inbound.form or _JSON)
-
-
-def _decode_other(inbound: Inbound) -> Decoded:
-    """Read what is not plainly typed JSON: numbers where texts belong, protobuf, or nothing that can be read."""
-    try:
-        fields = _OBJECT.decode(inbound.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _decode_protobuf(inbound, error)
-    texts = {name: text(fields[name], name) for name in _Sent.__struct_fields__ if name in fields}
-    return Decoded(_from_json(_Sent(**texts)), inbound.form or _JSON)
-
-
-def _decode_empty(inbound: Inbound) -> Decoded:
-    if inbound.carrier is Carrier.HTTP:
-        raise Refusal(Reason.MALFORMED, "the request has no body", check="body.empty")
-    return Decoded(ProvisionRequest(evidence=SharedSecret("", Secret(""))), inbound.form or _JSON)
-
-
-def _decode_protobuf(inbound: Inbound, not_json: Exception) -> Decoded:
-    if inbound.carrier is Carrier.HTTP or is_json(inbound.body):
-        raise Refusal(Reason.MALFORMED, "the body is not a JSON object", check=UNPARSED) from not_json
-    try:
-        request = protobuf.parse_request(inbound.body)
-    except protobuf.NotProtobufError as error:
-        raise Refusal(Reason.MALFORMED, "the body is neither JSON nor protobuf", check=UNPARSED) from error
-    return Decoded(_from_protobuf(request), _PROTOBUF)
-
-
-def _from_json(sent: "_Sent") -> ProvisionRequest:
-    return ProvisionRequest(
-        evidence=SharedSecret(
-            _required(sent.provisionDeviceKey, "provisionDeviceKey"),
-            Secret(_required(sent.provisionDeviceSecret, "provisionDeviceSecret")),
-        ),
-        device_name=sent.deviceName,
-        credential=_credential(
-            "ACCESS_TOKEN" if sent.credentialsType is None else sent.credentialsType,
-            sent.token or "",
-            sent.hash or "",
-            MqttBasic(sent.clientId or "", sent.username or "", Secret(sent.password or "")),
-        ),
-        metadata=_gateway(sent.gateway in (True, "true")),
-    )
-
-
-def _from_protobuf(request: protobuf.Request) -> ProvisionRequest:
-    if not 0 <= request.credentialsType < len(protobuf.CREDENTIALS_TYPES):
-        raise bad_field("credentialsType is not known")
-    sent = request.credentials
-    return ProvisionRequest(
-        evidence=SharedSecret(request.claim.provisionDeviceKey, Secret(request.claim.provisionDeviceSecret)),
-        device_name=request.deviceName,
-        credential=_credential(
-            protobuf.CREDENTIALS_TYPES[request.credentialsType],
-            sent.token.token,
-            sent.certificate.hash,
-            MqttBasic(sent.basic.clientId, sent.basic.userName, Secret(sent.basic.password)),
-        ),
-        metadata=_gateway(request.gateway),
-    )
-
-
-def _credential(kind: str, token: str, certificate_text: str, basic: MqttBasic) -> CredentialValue | None:
-    """Return what the device proposes; the five values alone say whether it does, the type only says which one counts."""
-    proposed = token or certificate_text or basic.client_id or basic.username or basic.password.reveal()
-    match kind:
-        case "ACCESS_TOKEN":
-            return AccessToken(Secret(token)) if proposed else None
-        case "MQTT_BASIC":
-            return basic if proposed else None
-        case "X509_CERTIFICATE":
-            return certificate(certificate_text) if proposed else None
-        case "LWM2M_CREDENTIALS":
-            return Lwm2m("") if proposed else None  # cannot be proposed here: refused as an empty credential
-        case _:
-            raise bad_field("credentialsType is not known")
-
-
-def _required(text: str | None, name: str) -> str:
-    if text is None:
-        raise bad_field(f"{name} is missing")
-    return text
-
-
-def _gateway(marked: bool) -> dict[str, Any]:
-    return {"gateway": True} if marked else {}
+    """Return the token in the path, or else what the connection proved. Raises `Refusal` UNAUTHENTICATED."""
+    token = inbound.params.get("token")
+    if token is not None:
+        return TokenLogin(Secret(token))
+    if inbound.identity is None:
+        raise Refusal(Reason.UNAUTHENTICATED, "a token or a certificate is needed", check="device.credential_missing")
+    return inbound.identity
 
 
 # Replies
@@ -283,7 +177,7 @@ def _success_body(result: Provisioned, form: str) -> bytes:
     credential = _as_vendor_has_it(result)
     kind = _TYPES[type(credential)]
     value = _credentials_value(credential)
-    if form == _PROTOBUF:
+    if form == PROTOBUF:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         return protobuf.response("SUCCESS", kind, text)
     reply: dict[str, Any] = {} if isinstance(credential, Lwm2m) else {"credentialsValue": value}
@@ -302,7 +196,7 @@ def _as_vendor_has_it(result: Provisioned) -> AccessToken | MqttBasic | Certific
         return MqttBasic("", result.device.id, credential.secret)
     if isinstance(credential, Triple):  # its password is signed anew at each login; these are the parts it is made of
         return MqttBasic("", f"{credential.device_key}&{credential.product_key}", credential.secret)
-    return credential
+    return Lwm2m("") if isinstance(credential, Oscore) else credential  # neither has a word in this vocabulary
 
 
 def _credentials_value(credential: AccessToken | MqttBasic | Certificate | Lwm2m) -> str | dict[str, str]:
@@ -326,7 +220,7 @@ _FAILURES = {
 
 
 def _failure_body(status: str, form: str) -> bytes:
-    return protobuf.response(status) if form == _PROTOBUF else _FAILURES[status]
+    return protobuf.response(status) if form == PROTOBUF else _FAILURES[status]
 
 
 def _provision_reply(outcome: Outcome, body: bytes, form: str, inbound: Inbound) -> Outbound:
@@ -336,7 +230,7 @@ def _provision_reply(outcome: Outcome, body: bytes, form: str, inbound: Inbound)
     # Californium's `respond(code, text)` marks its text as text/plain; protobuf replies carry no format.
     media_type = {Carrier.HTTP: "application/json", Carrier.COAP: "text/plain", Carrier.MQTT: None}[inbound.carrier]
     return Outbound(
-        outcome=outcome, body=body, content_type=None if form == _PROTOBUF else media_type, topic=_RESPONSE, form=form
+        outcome=outcome, body=body, content_type=None if form == PROTOBUF else media_type, topic=_RESPONSE, form=form
     )
 
 

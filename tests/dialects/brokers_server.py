@@ -169,7 +169,7 @@ async def serving(fleet: Fleet | None = None) -> AsyncIterator[Broker]:
             AskDelivery: fleet.questions.delivery,
             brokers.Declined: brokers.decline,
         },
-        Identities(registry.authenticate, registry.authenticate.holds, fleet.questions.permit),
+        Identities(registry.authenticate, registry.authenticate.holds, fleet.questions.permit, registry.handshakes),
         registry.audit,
         registry.clock,
         SeededEntropy(7),

@@ -42,6 +42,20 @@ async def test_a_token_in_the_path(carrier: Carrier, outcome: Success, what: str
     assert (await server.registry.known(NAME)).device.state is DeviceState.CONNECTED
 
 
+@pytest.mark.parametrize(("what", "content"), REPORTS)
+@pytest.mark.parametrize(("carrier", "outcome"), [(Carrier.HTTP, Success.OK), (Carrier.COAP, Success.CREATED)])
+async def test_a_connection_that_proved_its_identity_needs_no_token(
+    carrier: Carrier, outcome: Success, what: str, content: bytes
+) -> None:
+    server = await provisioned()
+    asked = request(carrier, content, path=f"/api/v1/{what}")
+    assert await server.answer(asked) == Outbound(outcome=Reason.UNAUTHENTICATED)
+    proved = msgspec.structs.replace(asked, identity=await server.identity(NAME))
+    assert await server.answer(proved) == Outbound(outcome=outcome)
+    elsewhere = msgspec.structs.replace(proved, path=f"/api/v1/unknown/{what}")
+    assert await server.answer(elsewhere) == Outbound(outcome=Reason.UNAUTHENTICATED)  # what it says counts, not what it is
+
+
 @pytest.mark.parametrize("carrier", [Carrier.HTTP, Carrier.COAP])
 async def test_attributes_are_asked_for(carrier: Carrier) -> None:
     server = await provisioned()

@@ -17,8 +17,10 @@ from core.messages import (
     CredentialValue,
     Lwm2m,
     MqttBasic,
+    Oscore,
     Provisioned,
     ProvisionRequest,
+    SharedSecret,
     Triple,
 )
 from core.model import DEFAULT_TENANT, Device, DeviceId, Profile, ProfileId, Sealed, Secret, Strategy
@@ -131,6 +133,7 @@ def inbound(asked: RecordedRequest, dialect: Dialect) -> tuple[Match, Inbound]:
 
 
 def credential_record(value: CredentialValue | None) -> dict[str, str] | None:
+    assert not isinstance(value, Oscore)
     match value:
         case None:
             return None
@@ -214,6 +217,7 @@ def test_a_recorded_request_and_its_answer(dialect: Dialect, vector: Vector) -> 
 
 
 def record(message: ProvisionRequest) -> RecordedMessage:
+    assert isinstance(message.evidence, SharedSecret)
     return RecordedMessage(
         key=message.evidence.key,
         secret=message.evidence.secret.reveal(),

@@ -85,7 +85,7 @@ class Server:
         self.answering = Answering(
             [thingsboard],
             {ProvisionRequest: self.registry.provision, Report: TakeReport(self.registry.authenticate)},
-            Identities(self.registry.authenticate, self.registry.authenticate.holds, permit),
+            Identities(self.registry.authenticate, self.registry.authenticate.holds, permit, self.registry.handshakes),
             self.registry.audit,
             self.registry.clock,
             self.registry.entropy,

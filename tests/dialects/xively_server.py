@@ -154,7 +154,7 @@ async def serving(*dialects: Dialect, failures: Rate | None = None) -> AsyncIter
             ProvisionRequest: provision,
             Report: TakeReport(desk.authenticate),
         },
-        Identities(desk.authenticate, desk.authenticate.holds, desk.permit),
+        Identities(desk.authenticate, desk.authenticate.holds, desk.permit, desk.handshakes),
         desk.audit,
         desk.clock,
         SeededEntropy(7),

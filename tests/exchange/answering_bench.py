@@ -47,7 +47,7 @@ class Bench:
         self.answering = Answering(
             [self.dialect, StandIn(name="beside it")],
             {Ask: self._ask},
-            Identities(self._authenticate, self._still, self._permit),
+            Identities(self._authenticate, self._still, self._permit, self.registry.handshakes),
             self.registry.audit,
             self.registry.clock,
             self.registry.entropy,

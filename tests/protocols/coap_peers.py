@@ -18,6 +18,7 @@ from adapters.exchange import Carrier, Guest, Inbound, Outbound, Outcome, Peer, 
 from core.errors import Reason, Refusal
 from core.messages import Identity
 from core.topic_spaces import NOTHING, Grants
+from tests.protocols.keyless import Keyless
 
 COAP_CLIENT = shutil.which("coap-client-notls")
 needs_coap_client = pytest.mark.skipif(COAP_CLIENT is None, reason="libcoap's client is not installed")
@@ -46,7 +47,7 @@ class CountingMeter:
         self.levels[name] = value
 
 
-class PathExchange:
+class PathExchange(Keyless):
     """Answers by path, keeps what it saw, and owns its slow work: it goes on when the caller is cancelled."""
 
     def __init__(self) -> None:

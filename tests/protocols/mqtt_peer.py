@@ -15,6 +15,7 @@ from core.messages import Identity, MqttLogin
 from core.model import CredentialId, DeviceId, TenantId
 from core.topic_spaces import NOTHING, Grants
 from core.topics import covers
+from tests.protocols.keyless import Keyless
 
 HOST = "127.0.0.1"
 GUEST_LOGIN = "newcomer"
@@ -24,7 +25,7 @@ PATIENCE_SECONDS = 10.0
 EVERY_LOOP = ("asyncio", "uvloop")
 
 
-class Rules:
+class Rules(Keyless):
     """An exchange: answers on the guest's topic, acknowledges a device, and refuses by name."""
 
     def __init__(self, linger_seconds: float | None = 60.0) -> None:

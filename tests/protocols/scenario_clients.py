@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import aiocoap
 import aiohttp
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 
 PATIENCE_SECONDS = 30.0
 PROVISION = "/api/v1/provision"

@@ -16,7 +16,7 @@ from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 from tests.protocols.scenario_clients import PATIENCE_SECONDS, Login, Reply, run
 
 REQUEST, RESPONSE = "/provision/request", "/provision/response"

@@ -132,9 +132,9 @@ def test_answers_to_a_device_come_to_its_own_topics() -> None:
 @pytest.mark.parametrize("there", ["others", UP, DOWN_THERE, "$SYS/x"])
 def test_nobody_is_made_to_answer_elsewhere(there: str) -> None:
     made = crossing(5)
-    refused = {"refused": there, "purpose": Purpose.RESPONSE}
-    assert said(made, with_response(UP, there, 1), 5) == Crossed(to_device=b"\x40\x03\0\x07\x87", **refused)
-    assert said(made, with_response(UP, there, 2), 5) == Crossed(to_device=b"\x50\x03\0\x07\x87", **refused)
+    for qos, answer in ((1, b"\x40\x03\0\x07\x87"), (2, b"\x50\x03\0\x07\x87")):
+        refused = Crossed(to_device=answer, refused=there, purpose=Purpose.RESPONSE)
+        assert said(made, with_response(UP, there, qos), 5) == refused
     assert made.response_topic(there) is None
 
 

@@ -131,6 +131,11 @@ def test_a_connection_that_the_broker_took_its_leave_of_is_no_such(found: Front,
     assert lost == []
 
 
+def asked_beyond(found: Front, times: int) -> None:
+    """Wait until the rights were asked for more often than that."""
+    until(lambda: found.rules.asked > times)
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [(Refusal(Reason.UNAVAILABLE, "away", check="test"), "detail=away"), (RuntimeError("broken"), "device=dev1")],
@@ -142,12 +147,11 @@ def test_rights_that_cannot_be_looked_up_are_told_once_until_they_can(
     with front() as found, found.device():
         for outage in (1, 2):
             found.rules.refusal = fault
-            asked = found.rules.asked
+            before = found.rules.asked
             found.grant(*GRANTS)
-            until(lambda asked=asked: found.rules.asked > asked + 3)
+            asked_beyond(found, before + 3)
             found.rules.refusal = None
-            asked = found.rules.asked
-            until(lambda asked=asked: found.rules.asked > asked)
+            asked_beyond(found, found.rules.asked)
             found.call(lambda: None)
             lines = log.awaited("could not be looked up", outage)
             assert len(lines) == outage

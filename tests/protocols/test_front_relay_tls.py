@@ -1,9 +1,6 @@
 """A connection over TLS goes on to the broker as others do, and nothing gets lost on the way."""
 
-import ssl
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,41 +18,34 @@ from tests.protocols.front_peer import (
     until,
 )
 from tests.protocols.mqtt_peer import RawClient, connect_packet, publish_packet
+from tests.tls.tls_parties import Place, place
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a key and a certificate for it."""
-    made = tmp_path_factory.mktemp("tls")
-    subject = ["-nodes", "-days", "2", "-subj", "/CN=front", "-addext", f"subjectAltName=IP:{HOST}"]
-    files = ["-keyout", "key.pem", "-out", "certificate.pem"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    subprocess.run(["openssl", "req", "-x509", *key, *subject, *files], cwd=made, check=True, capture_output=True)
-    return made
+def home(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A key and a certificate for it."""
+    return place(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(params=EVERY_LOOP)
-def found(request: pytest.FixtureRequest, folder: Path) -> Iterator[Front]:
+def found(request: pytest.FixtureRequest, home: Place) -> Iterator[Front]:
     """A front that listens for TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
     with front(request.param, queue_bytes=1_024) as running:
-        running.port = running.run(running.server.start(HOST, 0, ssl=context))[1]
+        running.port = running.run(running.server.start(HOST, 0, tls=home.contexts(running.meter)))[1]
         yield running
 
 
-def encrypted(found: Front, folder: Path) -> RawClient:
+def encrypted(found: Front, home: Place) -> RawClient:
     """Connect over TLS without saying anything."""
     client = found.client()
-    context = ssl.create_default_context(cafile=folder / "certificate.pem")
-    client.socket = context.wrap_socket(client.socket, server_hostname=HOST)
+    client.socket = home.client().wrap_socket(client.socket, server_hostname=HOST)
     return client
 
 
 @pytest.mark.parametrize("username", [DEVICE, "wait"])
-def test_everything_crosses(found: Front, folder: Path, username: str) -> None:
+def test_everything_crosses(found: Front, home: Place, username: str) -> None:
     data = publish_packet(UP, b"x" * 60_000)
-    with encrypted(found, folder).send(connect_packet(username=username) + data) as client:
+    with encrypted(found, home).send(connect_packet(username=username) + data) as client:
         found.rules.release.set()
         with found.broker.accept() as there:
             there.let_in()
@@ -71,8 +61,8 @@ def test_everything_crosses(found: Front, folder: Path, username: str) -> None:
             assert client.rest() == b""
 
 
-def test_who_goes_while_its_login_runs_goes_nowhere(found: Front, folder: Path) -> None:
-    with encrypted(found, folder) as client:
+def test_who_goes_while_its_login_runs_goes_nowhere(found: Front, home: Place) -> None:
+    with encrypted(found, home) as client:
         client.send(connect_packet(username="wait"))
         until(lambda: len(found.server._shared.open) == 1)
         (connection,) = found.server._shared.open
@@ -82,8 +72,8 @@ def test_who_goes_while_its_login_runs_goes_nowhere(found: Front, folder: Path) 
     assert found.rules.asked == 0
 
 
-def test_who_is_suddenly_gone_is_noticed(found: Front, folder: Path) -> None:
-    with encrypted(found, folder).send(connect_packet(username=DEVICE)) as client, found.broker.accept() as there:
+def test_who_is_suddenly_gone_is_noticed(found: Front, home: Place) -> None:
+    with encrypted(found, home).send(connect_packet(username=DEVICE)) as client, found.broker.accept() as there:
         there.let_in()
         assert client.read() == (0x20, b"\0\0")
         client.close()

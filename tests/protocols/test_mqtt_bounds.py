@@ -1,8 +1,6 @@
 """Hostile and broken clients: every limit holds, is counted, and costs nobody else anything."""
 
 import random
-import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +25,7 @@ from tests.protocols.mqtt_peer import (
     subscribe_packet,
     text,
 )
+from tests.tls.tls_parties import place
 
 SHORT = 0.2
 
@@ -404,23 +403,13 @@ def test_tokens_come_back_and_quiet_sources_are_forgotten() -> None:
 # TLS is the same endpoint behind an argument
 
 
-def make_certificate(folder: Path) -> ssl.SSLContext:
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subject = ["-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", *subject, "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
 @pytest.mark.parametrize("loop", EVERY_LOOP)
 def test_over_tls(loop: str, tmp_path: Path) -> None:
     with gateway(loop) as found:
-        port = found.run(found.server.start(HOST, 0, ssl=make_certificate(tmp_path)))[1]
-        context = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+        home = place(tmp_path)
+        port = found.run(found.server.start(HOST, 0, tls=home.contexts(found.meter)))[1]
         client = RawClient(port)
-        client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
+        client.socket = home.client().wrap_socket(client.socket, server_hostname="localhost")
         with client.connect(username=GUEST_LOGIN):
             client.send(publish_packet(REQUEST, b"me", qos=1))
             assert client.read() == (0x40, b"\0\x01")

@@ -4,10 +4,9 @@ import asyncio
 
 import structlog
 
-from adapters.exchange import Meter
+from adapters.exchange import Meter, who
 from adapters.mqtt.front.broker_line import BrokerLine, connect
 from adapters.mqtt.front.config import Upstream
-from adapters.mqtt.front.remarks import who
 from core.messages import Identity
 
 log = structlog.get_logger("firstlight")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from adapters.exchange import Exchange
+from adapters.exchange import Exchange, who
 from adapters.mqtt import connack, encode
 from adapters.mqtt.deadlines import NEVER, Expiry, after
 from adapters.mqtt.front import opening, rewriting
@@ -16,7 +16,6 @@ from adapters.mqtt.front.arrived import Arrived
 from adapters.mqtt.front.crossing import DISCONNECT, Crossing
 from adapters.mqtt.front.cutting import ACKNOWLEDGEMENT_BYTES, Frame
 from adapters.mqtt.front.front import Front
-from adapters.mqtt.front.remarks import who
 from adapters.mqtt.front.rights import Rights
 from adapters.mqtt.front.sender import Sender
 from adapters.mqtt.packets import ProtocolError, ReasonCode

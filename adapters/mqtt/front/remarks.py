@@ -2,18 +2,13 @@
 
 import structlog
 
-from adapters.exchange import Meter
+from adapters.exchange import Meter, who
 from adapters.mqtt.front.crossing import Crossed, Purpose
 from core.messages import Identity
 
 log = structlog.get_logger("firstlight")
 
 _TOPIC_CHARACTERS = 1_024  # of one that is named
-
-
-def who(identity: Identity) -> dict[str, str]:
-    """Return the field of a log line that names a client."""
-    return {"user" if identity.user else "device": identity.device_name}
 
 
 class Remarks:

@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import structlog
 
-from adapters.exchange import Exchange
+from adapters.exchange import Exchange, who
 from adapters.mqtt.front.crossing import Crossing
-from adapters.mqtt.front.remarks import who
 from core.errors import Refusal
 from core.messages import Identity
 
