@@ -6,7 +6,7 @@ import pytest
 
 from adapters import layout
 from adapters.config import SettingError, describe, from_environment
-from core.operate.configuring import LayoutPart
+from core.operate.configuring import LayoutCertificates, LayoutPart
 
 LAYOUT = """
 file = "config.toml"
@@ -35,6 +35,7 @@ file = "config.toml"
   [channels.metadata]
     type = "data"
 """
+CERTIFIED = LAYOUT.replace("x509_provision = false", "x509_provision = true")
 
 
 def test_a_file_of_the_original_service_is_read(tmp_path: Path) -> None:
@@ -60,9 +61,29 @@ def test_clients_are_the_newer_word_and_everything_else_has_a_default(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("text", "certificates"),
+    [
+        (LAYOUT + '[cert]\nttl = "nonsense"\n', None),  # nobody asks for them
+        (CERTIFIED, LayoutCertificates(lifetime_s=2_400 * 3_600, key_algorithm="rsa-2048")),
+        (CERTIFIED + '[cert]\nttl = "1.5h30m1s"\n', LayoutCertificates(lifetime_s=7_201, key_algorithm="rsa-2048")),
+        (CERTIFIED + '[cert]\nkey_type = "EC"\nkey_bits = 256\n', LayoutCertificates(key_algorithm="ec-p256")),
+        (CERTIFIED + '[cert]\nkey_type = "rsa"\nkey_bits = 3072\n', LayoutCertificates(key_algorithm="rsa-3072")),
+    ],
+)
+def test_clients_may_have_certificates(tmp_path: Path, text: str, certificates: LayoutCertificates | None) -> None:
+    file = tmp_path / "layout.toml"
+    file.write_text(text)
+    assert layout.read(str(file)).certificates == certificates
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
-        (LAYOUT.replace("x509_provision = false", "x509_provision = true"), "set it to false"),
+        (CERTIFIED + '[cert]\nttl = "soon"\n', "write 2400h"),
+        (CERTIFIED + '[cert]\nttl = "0.5s"\n', "write 2400h"),
+        (CERTIFIED + '[cert]\nttl = "99999999h"\n', "write 2400h"),
+        (CERTIFIED + '[cert]\nkey_type = "dsa"\n', "keys of another kind"),
+        (CERTIFIED + "[cert]\nkey_bits = 4096\n", "keys of another kind"),
         (LAYOUT.replace("[[things]]", "[[nothing]]").replace("[things.", "[nothing."), "no clients or no channels"),
         (LAYOUT + '\n[[clients]]\n[clients.metadata]\nexternal_id = ""\n', "more than one client"),
         ("[[things", "is not TOML"),

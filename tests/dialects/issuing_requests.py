@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from adapters.exchange import NOTHING
 from core.model import CredentialKind, Reallocation, Secret, Strategy
 from core.operate import issuing, messages
+from core.operate.certifying import CertifyDevice
 
 _CREDENTIALS = "/v1/devices/m/credentials"
 _ISSUE = "/v1/devices:issue"
@@ -34,6 +35,7 @@ def _batch(*serials: str, profile: str = "p", kind: CredentialKind | None = None
 
 
 ISSUING: list[tuple[str, str, object, Mapping[str, str], object]] = [
+    ("POST", "/v1/devices/m/certificates", {"csr": "a request"}, NOTHING, CertifyDevice(ref="m", request="a request")),
     (
         "POST",
         "/v1/profiles",

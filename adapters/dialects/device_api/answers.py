@@ -47,7 +47,7 @@ def write(result: FirmwareAnswer | FirmwareReported, inbound: Inbound) -> Outbou
         body=body,
         content_type=media_type,
         headers=(_PRIVATE,),
-        topic=_answer_topic(inbound),
+        topic=answer_topic(inbound),
         form=inbound.form,
         etag=result.etag,
         watch=watched,
@@ -63,7 +63,7 @@ def write_refusal(refusal: Refusal, inbound: Inbound) -> Outbound:
         body=body,
         content_type=_PROBLEM if over_http and media_type == forms.JSON else media_type,
         headers=_CHALLENGES if over_http and refusal.reason is Reason.UNAUTHENTICATED else (),
-        topic=_answer_topic(inbound),
+        topic=answer_topic(inbound),
         form=inbound.form,
     )
 
@@ -73,7 +73,7 @@ def _changed(inbound: Inbound) -> Outcome:
     return Success.DELETED if inbound.carrier is Carrier.HTTP else Success.CHANGED
 
 
-def _answer_topic(inbound: Inbound) -> str | None:
+def answer_topic(inbound: Inbound) -> str | None:
     """Return where a request over MQTT is answered."""
     if inbound.carrier is not Carrier.MQTT or not inbound.path.endswith(_ASKED):
         return None

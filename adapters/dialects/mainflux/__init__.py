@@ -26,7 +26,7 @@ Departures from the originals:
 - A redirect, a 405 and an error beyond the originals' own have this gateway's headers too (`Allow`, `X-Request-ID`).
 - Of things, clients and channels there are no tags, identities, groups and parents. A client or channel of Magistrala that is
   not there is 404 where the originals say that it is not allowed. `Location` of a channel of `mg-thing` names a channel.
-- The provision service makes everything or nothing and issues no certificates; where a request has no token it uses its API
+- The provision service makes everything or nothing and has certificates made where its layout says so; where a request has no token it uses its API
   key, and never a password.
 
 Ours, beside theirs: `GET .../bootstrap/{external_id}/version` and `.../bootstrap/secure/{external_id}/version` tell the

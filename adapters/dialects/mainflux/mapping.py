@@ -1,7 +1,7 @@
 """The provision service of Mainflux and Magistrala: one request makes everything that a layout says for a device.
 
-Certificates are not issued, so `client_cert`, `client_key` and `ca_cert` are never in an answer. What was begun is never left
-behind: all of it is made, or nothing.
+Where the layout asks for certificates (`x509_provision`), `client_cert` and `client_key` are by the ids of the clients, and
+`ca_cert` is what they are checked by. What was begun is never left behind: all of it is made, or nothing.
 """
 
 from typing import Any
@@ -71,9 +71,21 @@ def _created(result: Mapping, asked: Asked) -> Outbound:
         record(
             (asked.flavour.entity, tuple(map(client, result.clients))),
             ("channels", tuple(map(mainflux_channel, result.channels))),
+            *filled(*_certificates(result)),
             *filled(("whitelisted", dict.fromkeys(result.active, True))),
         ),
         Success.CREATED,
+    )
+
+
+def _certificates(result: Mapping) -> tuple[tuple[str, Any], ...]:
+    if not result.certificates:
+        return ()
+    held = {each.device.id: found for each, found in zip(result.clients, result.certificates, strict=True)}
+    return (
+        ("client_cert", {name: found.client_cert for name, found in held.items()}),
+        ("client_key", {name: found.client_key.reveal() for name, found in held.items()}),
+        ("ca_cert", result.certificates[0].ca_cert),
     )
 
 

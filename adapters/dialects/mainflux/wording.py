@@ -31,6 +31,7 @@ NOT_READ: Final = "failed to read bootstrap configuration"
 WRONG_KEY: Final = "failed to get bootstrap configuration for given external key"
 WRONG_CIPHERTEXT: Final = "failed to get bootstrap configuration for given encrypted external key"
 CERTS_UNCHANGED: Final = "failed to update cert"
+CERTS_NOT_CREATED: Final = "failed to create certificates"
 CONNECTIONS_UNCHANGED: Final = "failed to update connections"
 STATE_UNCHANGED: Final = "failed to change state of bootstrap configuration"
 BAD_STATE: Final = "invalid bootstrap state"
@@ -88,6 +89,17 @@ _KEY_IS_WRONG = (
 )
 _NOT_OF_THE_DOMAIN = ("role", "tenant.other", "tenant.unknown")
 _NEVER_FOUND = ("config.unknown", "channel.unknown", "client.unknown")
+_ISSUING = (
+    "issuing.no_authority",
+    "issuing.key_pairs",
+    "issuing.keys_pending",
+    "issuing.busy",
+    "issuing.authority",
+    "issuing.authority_over",
+    "issuing.authority_refused",
+    "issuing.answer",
+    "certificate_serial",
+)
 _ID_TAKEN = ("channel.id_taken", "client.id_taken", "credential_lookup", "device_name")
 
 
@@ -134,6 +146,7 @@ _THING: Wording = {
     ("", "config_name"): _service(Reason.CONFLICT, TAKEN),
     **_any(GUARDS, _service(Reason.CONFLICT, NOT_ADDED), op.CREATE_CONFIG),
     **_any(GUARDS, _service(Reason.CONFLICT, NOT_ADDED), op.CREATE_MAPPING),
+    **_any(_ISSUING, _service(Reason.UNPROCESSABLE, CERTS_NOT_CREATED), op.CREATE_MAPPING),
     (op.CREATE_CONFIG, "config.channel_unknown"): _service(Reason.MALFORMED, CHANNELS_UNCHECKED),
     (op.CREATE_CONFIG, "config.client_unknown"): _service(Reason.NOT_FOUND, NOT_ADDED),
     (op.CHANGE_CERTIFICATES, "config.unknown"): _service(Reason.NOT_FOUND, CERTS_UNCHANGED),
@@ -149,7 +162,12 @@ _THING: Wording = {
 }
 
 _NULL_LISTS = Worded(outcome=Success.CREATED, text=NOT_ADDED, lists=("things", "channels"))
-_THING_0_13: Wording = {**_THING, **_any(GUARDS, _NULL_LISTS, op.CREATE_MAPPING)}
+_NO_CERTIFICATES = Worded(outcome=Success.CREATED, text=CERTS_NOT_CREATED, lists=("things", "channels"))
+_THING_0_13: Wording = {
+    **_THING,
+    **_any(GUARDS, _NULL_LISTS, op.CREATE_MAPPING),
+    **_any(_ISSUING, _NO_CERTIFICATES, op.CREATE_MAPPING),
+}
 
 _BAD_CREDENTIALS = _service(Reason.FORBIDDEN, BAD_CREDENTIALS)
 _UNKNOWN_TOKEN = ("bearer.missing", "bearer.unknown")

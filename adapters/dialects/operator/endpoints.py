@@ -2,6 +2,7 @@
 
 from adapters.dialects.operator import bodies, commands, objects, writing
 from adapters.dialects.operator.associating_endpoints import ASSOCIATING
+from adapters.dialects.operator.certifying_endpoints import CERTIFYING
 from adapters.dialects.operator.configuring_endpoints import CONFIGURING
 from adapters.dialects.operator.endpoint import Endpoint
 from adapters.dialects.operator.issuing_endpoints import ISSUING
@@ -197,6 +198,7 @@ ENDPOINTS = (
         success=Success.DELETED,
     ),
     *ISSUING,
+    *CERTIFYING,
     *CONFIGURING,
     *ASSOCIATING,
 )
