@@ -9,6 +9,7 @@ import structlog
 
 from adapters import spoken
 from adapters.answering import Answering
+from adapters.brokers.address import client_context
 from adapters.brokers.admissions import Attention
 from adapters.brokers.dynamic_security.keeper import DynamicSecurity, Terms
 from adapters.brokers.dynamic_security.reading import Reader
@@ -131,7 +132,8 @@ class BrokerWork:
         broker = self._config.broker
         if broker is None:
             raise ValueError("there is no broker")
-        return Link(broker, self._config.broker_password, name, log, meter=self._meter, packet_bytes=packet_bytes)
+        tls = client_context(broker, self._config.broker_ca)
+        return Link(broker, self._config.broker_password, name, log, meter=self._meter, packet_bytes=packet_bytes, tls=tls)
 
 
 def upstream_of(config: Config) -> Upstream | None:
@@ -144,6 +146,7 @@ def upstream_of(config: Config) -> Upstream | None:
         port=broker.port,
         username=broker.username,
         password=config.mqtt_upstream_password,
+        tls=client_context(broker, config.mqtt_upstream_ca),
         client_ids=ClientIds(config.mqtt_upstream_client_id),
         seconds=config.mqtt_bounds.upstream_seconds,
         packet_bytes=config.mqtt_bounds.upstream_packet_bytes,

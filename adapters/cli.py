@@ -18,6 +18,7 @@ from adapters.commands import (
     profile,
     serve,
     tenant,
+    tls,
     token,
 )
 from adapters.commands.failure import REFUSED, USAGE, Failure
@@ -73,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for noun in (serve, profile, device, config, channel, firmware, tenant, token, event, explain, enroll, bootstrap):
+    for noun in (serve, profile, device, config, channel, firmware, tenant, token, tls, event, explain, enroll, bootstrap):
         noun.add(commands)
     return parser
 

@@ -1,20 +1,25 @@
 """Reads the settings from the environment, and tells what they came to."""
 
 import difflib
+import shlex
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from adapters import bootstrap_key, broker_cautions, layout, own_addresses, settings
+from adapters import bootstrap_key, broker_cautions, layout, own_addresses, settings, tls_cautions
 from adapters.answering import AnsweringConfig
+from adapters.authorities import config as authorities
+from adapters.authorities.config import AuthorityConfig
 from adapters.brokers.address import BrokerAddress
 from adapters.coap.config import CoapConfig
 from adapters.dialects.mainflux import FLAVOURS
+from adapters.facing import PlainRules
 from adapters.http.config import HttpConfig
 from adapters.mqtt.config import MqttConfig
 from adapters.settings import Address
+from adapters.tls.config import TlsConfig
 from core.limits import Rate
 from core.model import Secret
 from core.operate.configuring import Layout
@@ -40,6 +45,8 @@ SECRETS: Final = (
     "PROVISION_API_KEY",
     "MQTT_UPSTREAM_PASSWORD",
     "BROKER_PASSWORD",
+    "CA_KEY_PASSPHRASE",
+    "CA_PASSWORD",
     "BROKER_SECRET",
     "RABBITMQ_PASSWORD",
 )
@@ -48,7 +55,7 @@ ALIASES: Final = {
 }
 """The names that secrets had in the services whose place this one takes."""
 
-LATER: Final = ("HTTPS", "COAPS", "MQTTS")
+LISTENERS: Final = ("http", "coap", "mqtt", "https", "coaps", "mqtts", "coap_tcp", "coaps_tcp")
 CLIENT: Final = (
     "URL",
     "TOKEN",
@@ -71,12 +78,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     http: tuple[Address, ...] = (Address("127.0.0.1", 8080),)
     coap: tuple[Address, ...] = (Address("127.0.0.1", 5683),)
     mqtt: tuple[Address, ...] = (Address("127.0.0.1", 1883),)
+    https: tuple[Address, ...] = ()  # these three have addresses of their own once there is a certificate
+    coaps: tuple[Address, ...] = ()
+    mqtts: tuple[Address, ...] = ()
+    coap_tcp: tuple[Address, ...] = ()
+    coaps_tcp: tuple[Address, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    ca_cert: Path | None = None
+    ca_key: Path | None = None
+    ca_key_passphrase: Secret | None = None
+    ca_command: tuple[str, ...] = ()
+    ca_url: str = ""
+    ca_password: Secret | None = None
+    ca_url_trust: Path | None = None
+    ca_crl_url: str = ""
     data: Path = Path("data")
     database: str = "sqlite:data/firstlight.db"
     database_queue: int = 10_000
     admin_token: Secret | None = None
     master_key: Secret | None = None
     dialects: tuple[str, ...] = DIALECTS
+    plain: PlainRules = PlainRules()
     mainflux_flavour: str = FLAVOURS["mainflux"][0]
     magistrala_flavour: str = FLAVOURS["magistrala"][0]
     bootstrap_encrypt_key: Secret | None = None
@@ -89,9 +113,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     enos_error_http_status: str = ERROR_STATUSES[0]
     mqtt_upstream: BrokerAddress | None = None
     mqtt_upstream_password: Secret | None = None
+    mqtt_upstream_ca: Path | None = None
     mqtt_upstream_client_id: str = CLIENT_IDS[0]
     broker: BrokerAddress | None = None
     broker_password: Secret | None = None
+    broker_ca: Path | None = None
     broker_for: tuple[str, ...] = BROKER_USES[:2]
     broker_prefix: str = "firstlight"
     broker_devices: int = 1_000
@@ -108,21 +134,27 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limit_source: Rate = Rate(50.0, 500.0)
     limit_claim_key: Rate = Rate(500.0, 5_000.0)
     limit_failures: Rate = Rate(1.0, 100.0)
+    limit_signing: Rate = Rate(0.01, 8.0)
     limit_events: Rate = Rate(200.0, 2_000.0)
     requests: AnsweringConfig = AnsweringConfig()
     http_bounds: HttpConfig = HttpConfig()
     coap_bounds: CoapConfig = CoapConfig()
     mqtt_bounds: MqttConfig = MqttConfig()
+    tls_bounds: TlsConfig = TlsConfig()
+    ca_bounds: AuthorityConfig = AuthorityConfig()
     warnings: tuple[str, ...] = ()
 
 
 _PLAIN: Final = Config()
+_COMMAND: Final = "CA_COMMAND"  # its parts are shown as they were written
 
 _BOUNDS: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
     "REQUESTS_": ("requests", AnsweringConfig),
     "HTTP_": ("http_bounds", HttpConfig),
     "COAP_": ("coap_bounds", CoapConfig),
     "MQTT_": ("mqtt_bounds", MqttConfig),
+    "TLS_": ("tls_bounds", TlsConfig),
+    "CA_": ("ca_bounds", AuthorityConfig),
 }
 """Every field of these is a setting: `max_body_bytes` of `HTTP_` is `FIRSTLIGHT_HTTP_MAX_BODY_BYTES`."""
 
@@ -147,10 +179,12 @@ def from_environment(environ: MutableMapping[str, str]) -> Config:
         bootstrap_key.parse(values.get("bootstrap_encrypt_key"), values.get("bootstrap_key_format", KEY_FORMATS[0]))
     except ValueError as error:
         raise SettingError(f"{PREFIX}BOOTSTRAP_ENCRYPT_KEY: {error}") from error
-    for name in LATER:
-        if given.get(name):
-            raise SettingError(f"{PREFIX}{name}: TLS listeners are not in this version; leave it empty")
-    fault = broker_cautions.fault(values.get("mqtt_upstream"), values.get("mqtt", _PLAIN.mqtt))
+    fault = tls_cautions.fault(values) or broker_cautions.fault_of_authorities(values)
+    if fault:
+        raise SettingError(fault)
+    values |= tls_cautions.listeners(values)
+    listeners = (*values.get("mqtt", _PLAIN.mqtt), *values.get("mqtts", ()))
+    fault = broker_cautions.fault(values.get("mqtt_upstream"), listeners)
     if fault:
         raise SettingError(f"{PREFIX}MQTT_UPSTREAM: {fault}")
     warnings = _warnings(given, values)
@@ -161,7 +195,8 @@ def from_environment(environ: MutableMapping[str, str]) -> Config:
 
 def describe(config: Config) -> list[tuple[str, str]]:
     """Return every setting and its effective value, secrets hidden."""
-    rows = [(PREFIX + name, _shown(getattr(config, field))) for name, (field, _) in _SETTINGS.items()]
+    rows = [(PREFIX + name, _shown(getattr(config, field))) for name, (field, _) in _SETTINGS.items() if name != _COMMAND]
+    rows.append((PREFIX + _COMMAND, shlex.join(config.ca_command) or "(not set)"))
     for prefix, (field, _) in _BOUNDS.items():
         bounds = getattr(config, field)
         rows += [(f"{PREFIX}{prefix}{name.upper()}", _shown(getattr(bounds, name))) for name in bounds.__struct_fields__]
@@ -219,12 +254,29 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "HTTP": ("http", settings.addresses(SPOKEN)),
     "COAP": ("coap", settings.addresses(SPOKEN)),
     "MQTT": ("mqtt", settings.addresses(SPOKEN)),
+    "HTTPS": ("https", settings.addresses(SPOKEN)),
+    "COAPS": ("coaps", settings.addresses(SPOKEN)),
+    "MQTTS": ("mqtts", settings.addresses(SPOKEN)),
+    "COAP_TCP": ("coap_tcp", settings.addresses(SPOKEN)),
+    "COAPS_TCP": ("coaps_tcp", settings.addresses(SPOKEN)),
+    "TLS_CERT": ("tls_cert", settings.optional_path),
+    "TLS_KEY": ("tls_key", settings.optional_path),
+    "TLS_CLIENT_CA": ("tls_client_ca", settings.optional_path),
+    "CA_CERT": ("ca_cert", settings.optional_path),
+    "CA_KEY": ("ca_key", settings.optional_path),
+    "CA_KEY_PASSPHRASE": ("ca_key_passphrase", settings.optional_secret),
+    "CA_COMMAND": ("ca_command", authorities.command),
+    "CA_URL": ("ca_url", authorities.endpoint),
+    "CA_PASSWORD": ("ca_password", settings.optional_secret),
+    "CA_URL_TRUST": ("ca_url_trust", settings.optional_path),
+    "CA_CRL_URL": ("ca_crl_url", authorities.crl_url),
     "DATA": ("data", Path),
     "DATABASE": ("database", settings.database),
     "DATABASE_QUEUE": ("database_queue", settings.count(1)),
     "ADMIN_TOKEN": ("admin_token", settings.admin_token),
     "MASTER_KEY": ("master_key", settings.master_key),
     "DIALECTS": ("dialects", settings.some_of((*DIALECTS, *_FLAVOURED))),
+    "PLAIN": ("plain", settings.plain_rules((OPERATOR, BROKERS, *DIALECTS))),
     "MAINFLUX_FLAVOUR": ("mainflux_flavour", settings.one_of(FLAVOURS["mainflux"])),
     "MAGISTRALA_FLAVOUR": ("magistrala_flavour", settings.one_of(FLAVOURS["magistrala"])),
     "BOOTSTRAP_ENCRYPT_KEY": ("bootstrap_encrypt_key", settings.optional_secret),
@@ -237,9 +289,11 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "ENOS_ERROR_HTTP_STATUS": ("enos_error_http_status", settings.one_of(ERROR_STATUSES)),
     "MQTT_UPSTREAM": ("mqtt_upstream", settings.broker),
     "MQTT_UPSTREAM_PASSWORD": ("mqtt_upstream_password", settings.optional_secret),
+    "MQTT_UPSTREAM_CA": ("mqtt_upstream_ca", settings.optional_path),
     "MQTT_UPSTREAM_CLIENT_ID": ("mqtt_upstream_client_id", settings.one_of(CLIENT_IDS)),
     "BROKER": ("broker", settings.broker),
     "BROKER_PASSWORD": ("broker_password", settings.optional_secret),
+    "BROKER_CA": ("broker_ca", settings.optional_path),
     "BROKER_FOR": ("broker_for", settings.some_of(BROKER_USES)),
     "BROKER_PREFIX": ("broker_prefix", settings.topic_level),
     "BROKER_DEVICES": ("broker_devices", settings.count(1)),
@@ -256,6 +310,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "LIMIT_SOURCE": ("limit_source", settings.rate),
     "LIMIT_CLAIM_KEY": ("limit_claim_key", settings.rate),
     "LIMIT_FAILURES": ("limit_failures", settings.rate),
+    "LIMIT_SIGNING": ("limit_signing", settings.rate),
     "LIMIT_EVENTS": ("limit_events", settings.rate),
 }
 
@@ -273,26 +328,21 @@ def _read_bounds(prefix: str, bounds: type[msgspec.Struct], given: Mapping[str, 
 
 
 def _warnings(given: Mapping[str, str], values: Mapping[str, Any]) -> tuple[str, ...]:
-    known = {*_SETTINGS, *LATER, *CLIENT}
+    known = {*_SETTINGS, *CLIENT}
     for prefix, (_, bounds) in _BOUNDS.items():
         known |= {prefix + field.upper() for field in bounds.__struct_fields__}
     warnings = []
     for name in sorted(given.keys() - known):
         near = difflib.get_close_matches(name, known, 1)
         warnings.append(f"{PREFIX}{name} is not a setting" + (f"; did you mean {PREFIX}{near[0]}?" if near else ""))
-    warnings += [
-        f"{PREFIX}{name}: {address} carries secrets in the clear beyond this machine"
-        for name in ("HTTP", "COAP", "MQTT")
-        for address in values.get(name.lower(), ())
-        if not _is_loopback(address.host)
-    ]
+    warnings += tls_cautions.cautions(values)
     warnings += _about_next(given, values)
     warnings += broker_cautions.cautions(given, values)
     if bootstrap_key.is_published(values.get("bootstrap_encrypt_key")):
         warnings.append(f"{PREFIX}BOOTSTRAP_ENCRYPT_KEY: this key is printed in public documents; take one of your own")
     if values.get("provision_api_key") is not None:
         warnings.append(f"{PREFIX}PROVISION_API_KEY: whoever reaches /mapping can make devices without a token")
-    if not any(values.get(name, True) for name in ("http", "coap", "mqtt")):
+    if not any(values.get(name, getattr(_PLAIN, name)) for name in LISTENERS):
         warnings.append(f"{PREFIX}HTTP, {PREFIX}COAP and {PREFIX}MQTT are all off: nothing is served")
     if values["database"] == "memory:":
         warnings.append(f"{PREFIX}DATABASE: memory: forgets every device when the gateway stops")
@@ -306,16 +356,13 @@ def _about_next(given: Mapping[str, str], values: Mapping[str, Any]) -> list[str
         return []
     warnings = []
     for name, setting in (("HTTP", "ENOS_HTTP_URL"), ("MQTT", "ENOS_MQTT_URL")):
-        own = own_addresses.of(values.get(name.lower(), getattr(_PLAIN, name.lower())))
+        plain, secured = (values.get(each, getattr(_PLAIN, each)) for each in (name.lower(), f"{name.lower()}s"))
+        own = own_addresses.of(plain) or own_addresses.of(secured)
         if not given.get(setting) and own is None:
             warnings.append(f"{PREFIX}{setting}: not set, and {PREFIX}{name} serves no EnOS devices: they are sent nowhere")
         elif not given.get(setting) and own is not None and own_addresses.is_told_by_name(own.host):
             warnings.append(f"{PREFIX}{setting}: not set; EnOS devices are sent to this machine by its name")
     return warnings
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _shown(value: Any) -> str:
@@ -326,6 +373,8 @@ def _shown(value: Any) -> str:
             return f"clients: {len(value.clients)}, channels: {len(value.channels)}"
         case None:
             return "(not set)"
+        case PlainRules(default=default, dialects=dialects):
+            return ",".join((default.value, *(f"{name}={word.value}" for name, word in dialects.items())))
         case Rate():
             return f"{value.per_second:g}:{value.burst:g}" if value.per_second else "0 (no limit)"
         case (float(low), float(high)):

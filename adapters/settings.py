@@ -5,16 +5,19 @@ import binascii
 import math
 import types
 from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, get_args
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from adapters.brokers.address import BrokerAddress
+from adapters.facing import PlainRules
 from core.addresses import is_http_address, is_mqtt_address
 from core.crypto.vault import MASTER_KEY_BYTES
 from core.limits import Rate
-from core.model import Secret
+from core.model import Plain, Secret
 from core.topic_spaces import is_one_level
 
 ADMIN_TOKEN_CHARACTERS: Final = 20
@@ -69,6 +72,11 @@ def database(text: str) -> str:
     raise ValueError("is no database; use sqlite:PATH or memory:")
 
 
+def optional_path(text: str) -> Path | None:
+    """Read the path of a file; empty is none."""
+    return Path(text) if text else None
+
+
 def some_of(choices: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     """Return a reader of a list of these words, separated by commas."""
 
@@ -77,6 +85,22 @@ def some_of(choices: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
         if any(word not in choices for word in words):
             raise ValueError(f"names something else than {', '.join(choices)}")
         return words
+
+    return read
+
+
+def plain_rules(known: tuple[str, ...]) -> Callable[[str], PlainRules]:
+    """Return a reader of what is done without TLS: a word for all dialects, `DIALECT=WORD` for one, separated by commas."""
+    words = ", ".join(each.value for each in Plain)
+
+    def read(text: str) -> PlainRules:
+        rules: dict[str, Plain] = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            dialect, _, word = part.rpartition("=")
+            if word not in (each.value for each in Plain) or (dialect and dialect not in known):
+                raise ValueError(f"is no rule; write one of {words}, or DIALECT=WORD with one of {', '.join(known)}")
+            rules[dialect] = Plain(word)
+        return PlainRules(rules.pop("", Plain.EVERYTHING), MappingProxyType(rules))
 
     return read
 
@@ -126,7 +150,7 @@ def mqtt_url(text: str) -> str:
 
 
 def broker(text: str) -> BrokerAddress | None:
-    """Read where a broker is, `mqtt://HOST:PORT` or `mqtt://USER@HOST:PORT`; empty: there is none."""
+    """Read where a broker is, `mqtt://HOST:PORT` or `mqtts://USER@HOST:PORT`; empty: there is none."""
     if not text:
         return None
     try:
@@ -134,13 +158,11 @@ def broker(text: str) -> BrokerAddress | None:
         host, port = url.hostname, url.port
     except ValueError:
         host, port = None, None
-    if text.startswith("mqtts:"):
-        raise ValueError("asks for TLS to the broker, which is not in this version; use mqtt:// on a private network")
-    if not host or not port or url.scheme != "mqtt" or url.path or url.query or url.fragment:
-        raise ValueError("is no broker; write mqtt://HOST:PORT or mqtt://USER@HOST:PORT")
+    if not host or not port or url.scheme not in ("mqtt", "mqtts") or url.path or url.query or url.fragment:
+        raise ValueError("is no broker; write mqtt://HOST:PORT or mqtt://USER@HOST:PORT, or mqtts:// for TLS")
     if url.password is not None:
         raise ValueError("holds a password; give it in the variable beside this one that ends in _PASSWORD")
-    return BrokerAddress(host, port, unquote(url.username or ""))
+    return BrokerAddress(host, port, unquote(url.username or ""), url.scheme == "mqtts")
 
 
 def http_api(text: str) -> str:

@@ -6,6 +6,7 @@ import logging
 import random
 import secrets
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final
 
@@ -65,7 +66,7 @@ class Link:
     came in faster than the work took them: at most `queued` wait, of `queued_bytes` topic and payload together, and MQTT has
     no way to refuse one. A broker of MQTT 5 is told to send no packet above `packet_bytes`, and discards what is larger (OASIS
     MQTT 5.0, section 3.1.2.11.4). `meter` has the level `broker.NAME.up`, 0 or 1, and the bound `broker.NAME` of what was
-    dropped.
+    dropped. `tls` is how the broker's certificate is checked, None: TLS is not spoken.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Link:
         queued_bytes: int = QUEUED_BYTES,
         packet_bytes: int = PACKET_BYTES,
         patience: Patience | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.protocol = aiomqtt.ProtocolVersion.V5
         self.dropped = 0
@@ -88,6 +90,7 @@ class Link:
         self.client_id = f"firstlight-{name}-{secrets.token_hex(4)}"
         self._address = address
         self._password = password
+        self._tls = tls
         self._name = name
         self._log = log.bind(link=name, broker=str(address))
         self._meter = meter
@@ -151,6 +154,7 @@ class Link:
             clean_session=None if is_five else True,
             properties=_connect_properties(self._packet_bytes) if is_five else None,
             timeout=TIMEOUT_SECONDS,
+            tls_context=self._tls,
             keepalive=KEEP_ALIVE_SECONDS,
             queue_type=self._queue_type(),
             max_queued_incoming_messages=self._queued,

@@ -8,7 +8,7 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Bodies of more than `large_body_bytes` may hold `large_bodies_bytes` together; beyond that they are turned away for a while.
     At most `streams` answers are sent piece by piece at once; one whose receiver stops reading for `stream_stall_seconds` is
-    cut off.
+    cut off. `handshake_seconds` is the time for TLS.
     """
 
     max_body_bytes: int = 4_194_304
@@ -19,6 +19,7 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_header_bytes: int = 8_190
     body_seconds: float = 10.0
     keepalive_seconds: float = 30.0
+    handshake_seconds: float = 10.0
     connections: int = 10_000
     connections_per_source: int = 1_000
     backlog: int = 1_024

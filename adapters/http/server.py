@@ -1,7 +1,6 @@
 """The HTTP server: bounds and reads requests, and lets the exchange answer them."""
 
 import asyncio
-import ssl as tls
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -15,7 +14,10 @@ from aiohttp.web_protocol import RequestHandler
 from adapters.exchange import Exchange, Meter, Outbound, Peer
 from adapters.http import translate
 from adapters.http.config import HttpConfig
+from adapters.http.proofs import Proofs
 from adapters.http.streaming import Streams
+from adapters.tls.contexts import Contexts
+from adapters.tls.listening import listen
 from core.errors import Reason, Refusal
 
 
@@ -43,11 +45,12 @@ class HttpServer:
         self._pages = pages
         self._large_bytes = 0
         self._streams = Streams(meter, config)
+        self._proofs = Proofs(self._streams.lost)
         self._connections = _Connections(
             self._handle,
             meter,
             config,
-            self._streams.lost,
+            self._lost,
             # aiohttp's own options: no access log (the exchange logs), no lines or headers beyond the bounds, and no
             # decompression, which would let a small request become a large body.
             access_log=None,
@@ -61,15 +64,26 @@ class HttpServer:
         self._servers: list[asyncio.Server] = []
 
     async def start(
-        self, host: str, port: int, *, exchange: Exchange | None = None, ssl: tls.SSLContext | None = None
+        self, host: str, port: int, *, exchange: Exchange | None = None, tls: Contexts | None = None
     ) -> tuple[str, int]:
-        """Listen on one more address; port 0 takes a free one. Returns the address. Raises `OSError` where it is taken."""
-        loop = asyncio.get_running_loop()
+        """Listen on one more address, over TLS with contexts; port 0 takes a free one. Returns the address.
+
+        Raises `OSError` where it is taken.
+        """
         accept = partial(self._connections.accept, exchange or self._exchange)
-        server = await loop.create_server(accept, host, port, ssl=ssl, backlog=self._config.backlog)
+        server = await self._listen(accept, host, port, tls)
         self._servers.append(server)
         address = server.sockets[0].getsockname()
         return address[0], address[1]
+
+    async def _listen(
+        self, accept: Callable[[], asyncio.Protocol], host: str, port: int, tls: Contexts | None
+    ) -> asyncio.Server:
+        backlog = self._config.backlog
+        if tls is None:
+            return await asyncio.get_running_loop().create_server(accept, host, port, backlog=backlog)
+        seconds = self._config.handshake_seconds
+        return await listen(accept, host, port, contexts=tls, handshake_seconds=seconds, backlog=backlog)
 
     def stop_accepting(self) -> None:
         """Close the listeners and the idle connections; requests under way go on."""
@@ -87,10 +101,20 @@ class HttpServer:
         await self.drain(deadline_seconds)
         await self._connections.shutdown(deadline_seconds)
 
+    def _lost(self, handler: RequestHandler) -> None:
+        self._streams.lost(handler)
+        self._proofs.lost(handler)
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         page = self._pages.get(translate.target(request).partition("?")[0])
         if page is not None and request.method in ("GET", "HEAD"):
             return await _show(page)
+        response = await self._respond(request)
+        if self._proofs.answered(request.protocol):
+            response.force_close()
+        return response
+
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         answer = await self._answer(request)
         if answer.stream is not None:
             return await self._streams.send(request, answer, answer.stream)
@@ -102,15 +126,19 @@ class HttpServer:
     async def _answer(self, request: web.BaseRequest) -> Outbound:
         peer = _peer(request)
         exchange = self._connections.exchange(request.protocol, self._exchange)
+        try:
+            identity = await self._proofs.identity(request, exchange, peer)
+        except Refusal as refusal:
+            return await exchange.refuse(translate.inbound(request, peer, b""), refusal)
         large = _Large()
         try:
             body = await self._read(request, large)
-            answer = await exchange.handle(translate.inbound(request, peer, body))
+            answer = await exchange.handle(translate.inbound(request, peer, body, identity))
             if answer.stream is not None:
                 await self._streams.admit(answer.stream)
         except Refusal as refusal:
             self._meter.bound(refusal.check)
-            return await exchange.refuse(translate.inbound(request, peer, b""), refusal)
+            return await exchange.refuse(translate.inbound(request, peer, b"", identity), refusal)
         else:
             return answer
         finally:
@@ -276,8 +304,11 @@ async def _show(page: Callable[[], Awaitable[Page]]) -> web.Response:
 
 def _peer(request: web.BaseRequest) -> Peer:
     transport = request.transport
-    name = transport.get_extra_info("peername") if transport is not None else None
-    return Peer(_address(name), name[1] if name else 0)
+    if transport is None:
+        return Peer("")
+    name = transport.get_extra_info("peername")
+    secure = transport.get_extra_info("sslcontext") is not None
+    return Peer(_address(name), name[1] if name else 0, secure=secure)
 
 
 def _address(peername: Any) -> str:

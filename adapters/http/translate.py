@@ -10,6 +10,7 @@ from aiohttp import web
 
 from adapters.exchange import Carrier, Inbound, Outbound, Outcome, Peer, Success
 from core.errors import Reason
+from core.messages import Identity
 
 STATUS: Mapping[Outcome, int] = MappingProxyType(
     {
@@ -41,7 +42,7 @@ _ENTITY_TAG = re.compile(r'"([0-9a-f]{1,32})"')  # ours are hex: no other can ma
 _ESCAPED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
-def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
+def inbound(request: web.BaseRequest, peer: Peer, body: bytes, identity: Identity | None = None) -> Inbound:
     """Make a neutral request. The path is decoded once, byte sequences that are not UTF-8 become U+FFFD."""
     raw_path, _, raw_query = target(request).partition("?")
     return Inbound(
@@ -56,6 +57,7 @@ def inbound(request: web.BaseRequest, peer: Peer, body: bytes) -> Inbound:
         headers=request.headers,
         content_type=request.headers.get("Content-Type"),
         body=body,
+        identity=identity,
     )
 
 

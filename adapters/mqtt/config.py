@@ -19,7 +19,7 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Raises `ValueError` where a number is outside what the protocol or the endpoint can work with.
 
-    `connect_seconds` runs from an open connection to its CONNECT; over TLS `ssl_handshake_seconds` comes before it.
+    `connect_seconds` runs from an open connection to its CONNECT; over TLS a handshake of `ssl_handshake_seconds` is in it.
     `packet_seconds` is the time for the rest of a packet whose first byte is here. `idle_seconds` stands in for a keep-alive
     of 0. `write_stall_seconds` is how long a peer may read nothing while more than `write_buffer_bytes` wait for it here (the
     kernel holds up to twice as many), and how long the last bytes of a connection may take. `queue_bytes` may wait behind a
@@ -27,9 +27,8 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     announced to version 5, and is how many QoS 2 packets are remembered for versions 3. `subscriptions` are kept by one
     connection; `filters_per_packet` and `user_properties` may be in one packet. Of the answers of one connection, `watches` are
     watched, so that the client is sent what changes; of all connections together, `pushes` of these are evaluated at a time.
-    Where a broker stands behind this server, it has `upstream_seconds` to take a client in, and a packet from it has
-    `upstream_packet_bytes` at most. A
-    source is an IPv4 address or an IPv6 network of 64 bits.
+    Where a broker stands behind this server, it has `upstream_seconds` to take a client in, and a message from it that has more
+    than `upstream_packet_bytes` is left out. A source is an IPv4 address or an IPv6 network of 64 bits.
     """
 
     max_packet_bytes: int = 135_168  # a message of 128 KiB, which some vendors promise, and its topic

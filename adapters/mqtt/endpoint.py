@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from adapters.exchange import Carrier, Exchange, Guest, Peer
+from adapters.exchange import Exchange, Guest, Peer
 from adapters.mqtt import connack, encode
 from adapters.mqtt.deadlines import NEVER, SILENCE_FACTOR, Expiry, after
 from adapters.mqtt.front.arrived import Arrived
 from adapters.mqtt.front.relay import Relay
+from adapters.mqtt.identifying import identify
 from adapters.mqtt.packets import (
     Connect,
     Disconnect,
@@ -29,8 +30,7 @@ from adapters.mqtt.subscriber import Subscriber
 from adapters.mqtt.wire import Decoder
 from core.errors import Reason, Refusal
 from core.limits import source_of
-from core.messages import Identity, MqttLogin
-from core.model import Secret
+from core.messages import Identity
 
 
 class TurnOver(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class Connection(Subscriber):
         """Admit the connection or abort it."""
         super().connection_made(transport)
         address, port = transport.get_extra_info("peername")[:2]
-        self._peer = Peer(address, port)
+        self._peer = Peer(address, port, secure=transport.get_extra_info("sslcontext") is not None)
         self._source = source_of(address)
         self._admitted = self._shared.enter(self, self._source)
         if not self._admitted:
@@ -232,8 +232,7 @@ class Connection(Subscriber):
 
     async def _login(self, packet: Connect) -> None:
         try:
-            login = MqttLogin(packet.client_id, packet.username or "", _password(packet.password))
-            identity = await self._exchange.login(login, Carrier.MQTT, self._peer)
+            identity = await identify(packet, self._transport, self._exchange, self._peer)
         except Refusal as refusal:
             self._refuse(packet, refusal)
         except UnicodeDecodeError:
@@ -344,8 +343,3 @@ class Connection(Subscriber):
 
 def _nothing() -> None:
     """End no watch."""
-
-
-def _password(password: bytes | None) -> Secret:
-    """Return the password as text. Raises `UnicodeDecodeError`."""
-    return Secret((password or b"").decode())

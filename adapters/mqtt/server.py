@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import socket
-import ssl as tls
+from collections.abc import Callable
 
 from adapters.exchange import Exchange, Meter
 from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.endpoint import Connection
 from adapters.mqtt.front.config import Upstream
 from adapters.mqtt.shared import Shared
+from adapters.tls.contexts import Contexts
+from adapters.tls.listening import listen
 
 _ABORT_SECONDS = 1.0  # for the event loop to call back about connections that were aborted
 
@@ -27,28 +29,29 @@ class MqttServer:
         self._listeners: list[asyncio.Server] = []
 
     async def start(
-        self, host: str, port: int, *, exchange: Exchange | None = None, ssl: tls.SSLContext | None = None
+        self, host: str, port: int, *, exchange: Exchange | None = None, tls: Contexts | None = None
     ) -> tuple[str, int]:
-        """Listen for an exchange, over TLS with a context, and return the address; port 0 takes a free one.
+        """Listen for an exchange, over TLS with contexts, and return the address; port 0 takes a free one.
 
         Raises `OSError` where the address is in use or not ours.
         """
-        config = self._shared.config
         responsible = self._exchange if exchange is None else exchange
-        listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._shared, responsible),
-            host,
-            port,
-            ssl=ssl,
-            ssl_handshake_timeout=config.ssl_handshake_seconds or None if ssl is not None else None,
-            backlog=config.backlog,
-        )
+        listener = await self._listen(lambda: Connection(self._shared, responsible), host, port, tls)
         for listening in listener.sockets:
             # Connections inherit it. Left alone the kernel would keep megabytes for each client that does not read.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.write_buffer_bytes)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._shared.config.write_buffer_bytes)
         self._listeners.append(listener)
         address, bound_port = listener.sockets[0].getsockname()[:2]
         return address, bound_port
+
+    async def _listen(
+        self, accept: Callable[[], asyncio.Protocol], host: str, port: int, tls: Contexts | None
+    ) -> asyncio.Server:
+        config = self._shared.config
+        if tls is None:
+            return await asyncio.get_running_loop().create_server(accept, host, port, backlog=config.backlog)
+        seconds = config.ssl_handshake_seconds
+        return await listen(accept, host, port, contexts=tls, handshake_seconds=seconds, backlog=config.backlog)
 
     def stop_accepting(self) -> None:
         """Refuse new connections; those that are open go on."""

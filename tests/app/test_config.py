@@ -63,8 +63,11 @@ def test_every_kind_of_setting_is_read():
         ("COAP", "127.0.0.1:80=mainflux:mf-cooked", "mainflux:mf-raw"),
         ("MAINFLUX_FLAVOUR", "mg-client", "mf-thing, mf-raw, mg-thing"),
         ("BOOTSTRAP_KEY_FORMAT", "base64", "raw, hex"),
+        ("PLAIN", "some", "everything, challenge, nothing"),
+        ("PLAIN", "azure=nothing", "thingsboard"),
+        ("PLAIN", "nothing=thingsboard", "DIALECT=WORD"),
         ("PROVISION_LAYOUT", "/nonexistent", "cannot be read"),
-        ("HTTPS", "127.0.0.1:8443", "TLS listeners are not in this version"),
+        ("HTTPS", "127.0.0.1:8443", "there is no certificate to serve with"),
         ("DATABASE", "postgresql://x/y", "PostgreSQL is not in this version"),
         ("DATABASE", "mysql:x", "use sqlite:PATH or memory:"),
         ("ADMIN_TOKEN", "short", "at least 20"),
@@ -127,7 +130,7 @@ def test_what_an_operator_should_know_is_warned_of():
     config = from_environment({"FIRSTLIGHT_HTPP": "x", "FIRSTLIGHT_COAP": "0.0.0.0:5683", "FIRSTLIGHT_DATABASE": "memory:"})
     assert config.warnings == (
         "FIRSTLIGHT_HTPP is not a setting; did you mean FIRSTLIGHT_HTTP?",
-        "FIRSTLIGHT_COAP: 0.0.0.0:5683 carries secrets in the clear beyond this machine",
+        "FIRSTLIGHT_COAP: 0.0.0.0:5683 carries secrets in the clear beyond this machine; use FIRSTLIGHT_COAPS",
         "FIRSTLIGHT_DATABASE: memory: forgets every device when the gateway stops",
     )
 
@@ -238,3 +241,17 @@ def test_an_address_is_listened_on_once():
         from_environment({"FIRSTLIGHT_HTTP": "127.0.0.1:8080=thingsboard,127.0.0.1:8080=operator"})
     assert len(from_environment({"FIRSTLIGHT_HTTP": "127.0.0.1:0,127.0.0.1:0"}).http) == 2
     assert from_environment({"FIRSTLIGHT_HTTP": "127.0.0.1:1=operator+operator"}).http[0].dialects == ("operator",)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", "everything"),
+        ("nothing", "nothing"),
+        ("challenge, thingsboard=everything,operator=nothing", "challenge,thingsboard=everything,operator=nothing"),
+        ("enos=nothing", "everything,enos=nothing"),
+    ],
+)
+def test_what_is_done_on_plain_wires(text: str, shown: str) -> None:
+    config = from_environment({"FIRSTLIGHT_PLAIN": text})
+    assert dict(describe(config))["FIRSTLIGHT_PLAIN"] == shown

@@ -34,8 +34,12 @@ def test_the_first_address_that_serves_them(addresses: tuple[Address, ...], foun
 def test_what_devices_are_told(host: str, told: str) -> None:
     own = OwnAddresses()
     assert (own.http_url(), own.mqtt_url()) == ("", "")
-    own.http, own.mqtt = Address(host, 8080), Address(host, 1883)
+    plain = (Address(host, 8080),), (Address(host, 1883),)
+    secured = (Address(host, 8443),), (Address(host, 8883),)
+    own.are(*plain, *secured)
     assert (own.http_url(), own.mqtt_url()) == (f"http://{told}:8080", f"tcp://{told}:1883")
+    own.are((), (), *secured)
+    assert (own.http_url(), own.mqtt_url()) == (f"https://{told}:8443", f"ssl://{told}:8883")
 
 
 BY_NAME = "FIRSTLIGHT_ENOS_MQTT_URL: not set; EnOS devices are sent to this machine by its name"

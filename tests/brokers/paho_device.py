@@ -1,6 +1,7 @@
 """A client of paho with its own thread and its own reconnect, as devices in the field have it, and what it lived through."""
 
 import asyncio
+import ssl
 from typing import Any, Self
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -22,7 +23,7 @@ _RECONNECT_SECONDS = 0.2
 
 
 class Device:
-    """One client. It subscribes to `filters` whenever it is let in.
+    """One client. It subscribes to `filters` whenever it is let in. Over `tls` it names itself only where it has a name.
 
     `connacks`, `goodbyes` (reasons of disconnecting, 0x80 where none was told) and `heard` (topic and payload) are in the order
     in which they happened; `granted` and `acknowledged` are by message id.
@@ -39,6 +40,7 @@ class Device:
         filters: tuple[str, ...] = (),
         clean: bool = True,
         insists: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._port = port
         self._clean = clean
@@ -54,7 +56,9 @@ class Device:
         self.client = Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=insists, **kept
         )
-        self.client.username_pw_set(username, password)
+        self.client.username_pw_set(None if tls and not username else username, password)
+        if tls is not None:
+            self.client.tls_set_context(tls)
         self.client.reconnect_delay_set(_RECONNECT_SECONDS, _RECONNECT_SECONDS)  # type: ignore[arg-type]  # parts of one, too
         self.client.on_connect = self._connected
         self.client.on_disconnect = self._disconnected

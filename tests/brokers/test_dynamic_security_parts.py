@@ -25,7 +25,7 @@ from adapters.brokers.dynamic_security.wire import (
 from adapters.watching import session_key
 from core.crypto.vault import Vault
 from core.issuer import Issuer
-from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Triple
+from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Oscore, Triple
 from core.model import Device, DeviceId, DeviceState, ProfileId, Secret, TenantId
 from core.operate.configuring import CreateTenant
 from core.operate.messages import CreateProfile, DefineDevice
@@ -61,6 +61,7 @@ def device(**fields: object) -> Device:
         (AccessToken(Secret("t")), (Unkept.NO_PASSWORD,)),
         (Certificate("c"), (Unkept.NO_PASSWORD,)),
         (Lwm2m("e"), ()),
+        (Oscore("01", "", Secret("00" * 16)), ()),
         (Triple("pk", "dk", Secret("s")), (Unkept.SIGNED,)),
         (MqttBasic("c", "", Secret("")), (Unkept.NO_PASSWORD,)),
         (MqttBasic("", "u", Secret("")), (Unkept.NO_PASSWORD,)),

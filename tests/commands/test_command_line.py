@@ -17,7 +17,7 @@ PROGRAM = [sys.executable, "-P", "-m", "adapters"]
 ROOT = Path(__file__).parents[2]
 NOUNS = [
     *("serve", "check", "profile", "device", "config", "channel", "tenant", "token", "event", "explain"),
-    *("enroll", "bootstrap"),
+    *("enroll", "bootstrap", "tls"),
 ]
 
 

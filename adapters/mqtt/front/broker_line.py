@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from typing import Final, Protocol
 
 from adapters.mqtt.config import MqttConfig
@@ -86,7 +87,7 @@ class BrokerLine(Line):
     def finish(self) -> None:
         """Close once what was written has left; nobody is told. It may not be open yet, or any more."""
         self._device = None
-        if self._open:
+        if self._open and not self._transport.is_closing():  # asyncio's TLS does not bear to be closed twice
             self.close()
 
     def drop(self) -> None:
@@ -105,6 +106,6 @@ def _probe(connection: socket.socket) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-async def connect(line: BrokerLine, host: str, port: int) -> None:
-    """Open the connection. Raises `OSError`."""
-    await asyncio.get_running_loop().create_connection(lambda: line, host, port)
+async def connect(line: BrokerLine, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    """Open the connection, over TLS with a context. Raises `OSError`, also where it is another host's certificate."""
+    await asyncio.get_running_loop().create_connection(lambda: line, host, port, ssl=tls)

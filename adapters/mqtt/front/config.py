@@ -1,6 +1,7 @@
 """Which broker stands behind the front, and as whom a device is seen there."""
 
 import enum
+import ssl
 
 import msgspec
 
@@ -20,7 +21,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """The broker. An empty `username` is each device's own id; `password` is the same for all, None: there is none.
 
     `seconds` may pass from the connection to the broker until its CONNACK. A message from there that
-    has more than `packet_bytes` is left out, any other packet of that size is the end of the connection.
+    has more than `packet_bytes` is left out, any other packet of that size is the end of the connection. `tls` is how the
+    broker's certificate is checked, None: TLS is not spoken.
     """
 
     host: str
@@ -30,6 +32,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     client_ids: ClientIds = ClientIds.DEVICE
     seconds: float = 5.0
     packet_bytes: int = 1_048_576
+    tls: ssl.SSLContext | None = None
 
     def client_id(self, identity: Identity, chosen: str) -> str:
         """Return the client identifier for somebody who chose one, which may be empty.

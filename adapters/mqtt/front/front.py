@@ -29,7 +29,7 @@ class Front:
 
     async def open(self, line: BrokerLine) -> None:
         """Open a connection to the broker. Raises `OSError`."""
-        await connect(line, self.upstream.host, self.upstream.port)
+        await connect(line, self.upstream.host, self.upstream.port, self.upstream.tls)
 
     def entered(self) -> None:
         """Count a device that is in, which shows that the broker is there."""
