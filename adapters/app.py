@@ -2,26 +2,24 @@
 
 import asyncio
 import contextlib
-import errno
 import gc
 import importlib.metadata
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
 
-from adapters import demo, keys, logs, own_addresses, spoken
+from adapters import demo, keys, logs, spoken
 from adapters.answering import Answering, Identities
-from adapters.broker_work import BrokerWork, Doors, upstream_of
-from adapters.coap.server import CoapServer
+from adapters.authority_work import authority_of
+from adapters.broker_work import BrokerWork, rabbitmq_of
 from adapters.config import Config, SettingError
-from adapters.exchange import Exchange
-from adapters.http.server import HttpServer, Page
+from adapters.http.server import Page
+from adapters.listeners import Listeners, Listening
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
-from adapters.mqtt.server import MqttServer
 from adapters.own_addresses import OwnAddresses
 from adapters.settings import Address
 from adapters.system import ScryptKeys, SystemClock, SystemEntropy
@@ -34,28 +32,13 @@ from core.errors import Refusal
 from core.issuer import Issuer
 from core.model import DEFAULT_TENANT, Lookup
 from core.operate import bearer_lookup
+from core.oscore_states import OscoreStates
 from core.ports import Changes, Repository
 from core.queries import ProfilePage, TenantQuery
 from storage import open_repository
 
 PRUNE_SECONDS = 60.0
 VERSION = importlib.metadata.version("firstlight")
-
-
-class Server(Protocol):
-    """A protocol's server, as far as it is started here."""
-
-    async def start(self, host: str, port: int, *, exchange: Exchange | None = None) -> tuple[str, int]:
-        """Listen on an address and return it."""
-        ...
-
-
-class Listening(msgspec.Struct, frozen=True):
-    """Where the gateway can be reached once it runs."""
-
-    http: tuple[Address, ...]
-    coap: tuple[Address, ...]
-    mqtt: tuple[Address, ...]
 
 
 class Gateway:
@@ -101,27 +84,22 @@ class Running:
         self.own = OwnAddresses()
         self._log = gateway.log
         self._meter = gateway.meter
-        doors = Doors()
-        access = doors if config.rabbitmq_api else None
-        ports = Ports(self.repository, self.issuer, self.audit, self.watches, access)
+        rabbitmq = rabbitmq_of(config, gateway.meter, lambda: self._broker_work)
+        authority = authority_of(config, self.issuer, gateway.meter)
+        ports = Ports(self.repository, self.issuer, self.audit, self.watches, authority, rabbitmq)
         bound = bind(ports, config, self._admin(), self._reserved())
         self.answering = self._answering(gateway, bound)
-        self._broker_work = BrokerWork(config, ports, bound, self.answering, self.own, gateway.meter, doors)
-        self.http = HttpServer(self.answering, gateway.meter, config.http_bounds, self._pages())
-        self.coap = CoapServer(self.answering, gateway.meter, config.coap_bounds)
-        self.mqtt = MqttServer(self.answering, gateway.meter, config.mqtt_bounds, upstream_of(config))
-        self.listening = Listening((), (), ())
+        self._broker_work = BrokerWork(config, ports, bound, self.answering, self.own, gateway.meter, rabbitmq)
+        states = OscoreStates(self.repository)
+        self._listeners = Listeners(config, self.answering, gateway.meter, self._pages(), states, self.own)
+        self.listening = Listening()
         self._stopping = False
         self._pruning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen on every address of the settings. Raises `SettingError`."""
-        self.listening = Listening(
-            await self._listen("HTTP", self.config.http, self.http),
-            await self._listen("COAP", self.config.coap, self.coap),
-            await self._listen("MQTT", self.config.mqtt, self.mqtt),
-        )
-        self.own.http, self.own.mqtt = own_addresses.of(self.listening.http), own_addresses.of(self.listening.mqtt)
+        self.listening = await self._listeners.start()
+        self.own.are(self.listening.http, self.listening.mqtt, self.listening.https, self.listening.mqtts)
         self._pruning = asyncio.create_task(self._prune())
         self._broker_work.start()
 
@@ -130,17 +108,13 @@ class Running:
         self._stopping = True
         if self._pruning is not None:
             self._pruning.cancel()
-        self.http.stop_accepting()
-        self.coap.stop_accepting()
-        self.mqtt.stop_accepting()
+        self._listeners.stop_accepting()
         seconds = self.config.drain_seconds
-        left, _ = await asyncio.gather(self.answering.drain(seconds), self.http.drain(seconds))
+        left, _ = await asyncio.gather(self.answering.drain(seconds), self._listeners.drain(seconds))
         await self._broker_work.stop()
         if left:
             self._log.warning("stopped before every request was answered", requests=left)
-        await self.http.close(1.0)
-        await self.mqtt.close(1.0)
-        await self.coap.close()
+        await self._listeners.close()
 
     def reach(self) -> demo.Reach:
         """Return the first address of each protocol."""
@@ -155,7 +129,7 @@ class Running:
         return Answering(
             (),
             bound.use_cases,
-            Identities(bound.authenticate, bound.authenticate.holds, bound.permit),
+            Identities(bound.authenticate, bound.authenticate.holds, bound.permit, bound.handshakes),
             self.audit,
             gateway.clock,
             gateway.entropy,
@@ -163,21 +137,6 @@ class Running:
             self.watches,
             self.config.requests,
         )
-
-    async def _listen(self, name: str, addresses: tuple[Address, ...], server: Server) -> tuple[Address, ...]:
-        listening = []
-        for address in addresses:
-            exchange = self.answering.facing(spoken.at(name, address, self.config, self.own))
-            try:
-                bound = await server.start(address.host, address.port, exchange=exchange)
-            except OSError as error:
-                taken = error.errno == errno.EADDRINUSE
-                fault = "is taken by another program" if taken else f"cannot be listened on: {error.strerror or error}"
-                raise SettingError(
-                    f"FIRSTLIGHT_{name}: {address} {fault}; set FIRSTLIGHT_{name} to another HOST:PORT"
-                ) from error
-            listening.append(Address(bound[0], bound[1], address.dialects))
-        return tuple(listening)
 
     def _admin(self) -> Lookup:
         return bearer_lookup(self.issuer.vault, self.secrets.admin_token)
@@ -277,8 +236,14 @@ def _spare_the_collector() -> None:
 def _announce(gateway: Gateway, running: Running) -> None:
     for path in running.secrets.made:
         gateway.log.warning("a secret was made for the first start; keep a copy of it in a safe place", file=str(path))
-    listening = {name: ",".join(map(str, getattr(running.listening, name))) or "off" for name in Listening.__struct_fields__}
+    listening = {name: ",".join(map(str, addresses)) or "off" for name, addresses in _shown(running.listening).items()}
     gateway.log.info("listening", **listening, database=gateway.config.database)
+
+
+def _shown(listening: Listening) -> dict[str, tuple[Address, ...]]:
+    """Return the addresses by protocol: those of the three that are always spoken of, and those of others that are on."""
+    found = {name: getattr(listening, name) for name in listening.__struct_fields__}
+    return {name: addresses for name, addresses in found.items() if addresses or name in ("http", "coap", "mqtt")}
 
 
 async def _require_key(repository: Repository, vault: Vault) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from adapters.settings import Address
 
+Addresses = Iterable[Address]
+
 SENT_ON = "enos"
 """The dialect whose devices are told where to go."""
 
@@ -28,16 +30,25 @@ class OwnAddresses:
     """Where HTTP and MQTT serve such devices: nowhere before the gateway listens, and where a protocol is off."""
 
     def __init__(self) -> None:
-        self.http: Address | None = None
-        self.mqtt: Address | None = None
+        self._http = ""
+        self._mqtt = ""
+
+    def are(self, http: Addresses, mqtt: Addresses, https: Addresses = (), mqtts: Addresses = ()) -> None:
+        """Take note of them. Where a protocol is spoken in the clear and over TLS, devices are told of the former."""
+        self._http = _url("http", of(http)) or _url("https", of(https))
+        self._mqtt = _url("tcp", of(mqtt)) or _url("ssl", of(mqtts))
 
     def http_url(self) -> str:
-        """Return `http://HOST:PORT`, empty where there is none."""
-        return f"http://{_host(self.http.host)}:{self.http.port}" if self.http else ""
+        """Return `http://HOST:PORT` or with https, empty where there is none."""
+        return self._http
 
     def mqtt_url(self) -> str:
-        """Return `tcp://HOST:PORT`, empty where there is none."""
-        return f"tcp://{_host(self.mqtt.host)}:{self.mqtt.port}" if self.mqtt else ""
+        """Return `tcp://HOST:PORT` or with ssl, empty where there is none."""
+        return self._mqtt
+
+
+def _url(scheme: str, address: Address | None) -> str:
+    return f"{scheme}://{_host(address.host)}:{address.port}" if address else ""
 
 
 def _host(host: str) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from adapters import bootstrap_key, spoken
 from adapters.answering import UseCase
+from adapters.authority_work import AuthorityWork
 from adapters.config import Config
 from adapters.dialects import brokers, operator, thingsboard
 from adapters.watching import Watches, session_key
@@ -21,6 +22,7 @@ from core.enrol import Enrol
 from core.fetch_triple import FetchTriple
 from core.fields import ReadFields, WriteFields
 from core.firmware import NoteFirmware, TellFirmware
+from core.handshakes import Handshakes
 from core.issuer import Issuer
 from core.limits import Buckets
 from core.login import OperatorLogin
@@ -60,6 +62,7 @@ class Ports(msgspec.Struct, frozen=True):
     issuer: Issuer
     audit: Audit
     watches: Watches
+    authority: AuthorityWork
     access: BrokerAccess | None = None
 
 
@@ -70,6 +73,7 @@ class Bound(msgspec.Struct, frozen=True):
     authenticate: Authenticate
     permit: Permit
     acquaintances: Acquaintances
+    handshakes: Handshakes
 
 
 class _Presence(msgspec.Struct, frozen=True):
@@ -85,7 +89,9 @@ class _Presence(msgspec.Struct, frozen=True):
 def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) -> Bound:
     """Bind them. `admin` is the admin token's, `reserved` are the ids that no tenant may have."""
     base = (ports.repository, ports.issuer, ports.audit)
-    authenticate = Authenticate(*base, Buckets(config.limit_failures))
+    provision = Provision(*base, Buckets(config.limit_source), Buckets(config.limit_claim_key))
+    failures = Buckets(config.limit_failures)
+    authenticate = Authenticate(*base, failures, provision, config.plain.default)
     permit = Permit(ports.repository, ports.issuer)
     acquaintances = Acquaintances(Logins(ports.repository, ports.issuer), authenticate.holds)
     questions = BrokerQuestions(authenticate, acquaintances, permit, spoken.topic_spaces(config), ports.access)
@@ -98,12 +104,15 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
         reserved,
         claiming,
         _Presence(ports.watches),
+        certifier=ports.authority.certifier,
     )
 
     return Bound(
         {
+            ProvisionRequest: provision,
             **_of_strangers(base, config),
             **_of_devices(base, authenticate, claiming),
+            **ports.authority.use_cases(*base, authenticate, config),
             LogIn: OperatorLogin(*base, Buckets(config.limit_failures), Buckets(config.limit_failures), config.session_seconds),
             Operation: operate,
             Operations: operate.each,
@@ -116,6 +125,7 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
         authenticate,
         permit,
         acquaintances,
+        Handshakes(*base, failures),
     )
 
 
@@ -124,11 +134,9 @@ _Base = tuple[Repository, Issuer, Audit]
 
 def _of_strangers(base: _Base, config: Config) -> dict[type, Any]:
     """Return those for devices that have no identity yet."""
-    sources, claim_keys = Buckets(config.limit_source), Buckets(config.limit_claim_key)
     signing = Buckets(config.limit_source), Buckets(config.limit_claim_key)  # these count what is wrong alone
     shared_key = bootstrap_key.parse(config.bootstrap_encrypt_key, config.bootstrap_key_format)
     return {
-        ProvisionRequest: Provision(*base, sources, claim_keys),
         EnrolRequest: Enrol(*base, *signing),
         ConnectRequest: FetchTriple(*base, *signing),
         BootstrapRequest: Bootstrap(*base, Buckets(config.limit_failures), shared_key),

@@ -4,13 +4,14 @@ import re
 
 import msgspec
 
+from core.chain_paths import Path, letting_in, paths_by_name, willing
 from core.credentials import credential_id
 from core.crypto import chains
 from core.crypto.chains import BrokenChain, Chain
 from core.errors import Reason, Refusal
 from core.logins import Logins, unknown
 from core.messages import Certificate, CertificateLogin, Context, ProvenChain, ProvisionRequest
-from core.model import ChainPolicy, Profile, Strategy, TenantId
+from core.model import ChainPolicy, Profile, TenantId
 from core.provision import Provision
 from core.queries import AnchorsQuery, DeviceNamesQuery, DeviceSnapshot, IssuedPage, LoginSnapshot
 
@@ -30,7 +31,8 @@ class CertificateLogins(msgspec.Struct, frozen=True):
     """Finds, and provisions devices that come with a chain.
 
     Source: ThingsBoard, "Device provisioning", strategy X.509 certificate chain. A `lax` policy looks at what that looks at:
-    signatures, and the time of the device's own certificate.
+    signatures, and the time of the device's own certificate. Beyond that, a device may leave out the certificate that its
+    profile has, as most TLS clients send their own alone: the profile is found by the name of the last one's issuer then.
     """
 
     logins: Logins
@@ -40,7 +42,8 @@ class CertificateLogins(msgspec.Struct, frozen=True):
         """Return the device whose certificate leads the chain, once it is provisioned where a profile's chain says so.
 
         From the device's own certificate upwards, the first one counts that a device is known by, or that a profile's chains
-        have to come to. Raises `Refusal` UNAUTHENTICATED, the same whatever was wrong, and TOO_MANY.
+        have to come to; without any, a profile's certificate that was not sent and signed the last one.
+        Raises `Refusal` UNAUTHENTICATED, the same whatever was wrong, and TOO_MANY.
         """
         try:
             chain = chains.read_chain(login.chain)
@@ -53,12 +56,14 @@ class CertificateLogins(msgspec.Struct, frozen=True):
         known = await self.logins.of_certificates(chain.texts)
         ids = tuple(credential_id(Certificate(text)) for text in chain.texts)
         anchored = await self.logins.repository.read(AnchorsQuery(ids))
-        for place, (found, profiles) in enumerate(zip(known, anchored, strict=True)):
+        for place, (found, profiles) in enumerate(zip(known, map(letting_in, anchored), strict=True)):
             if found is not None:
                 return self._pinned(found, place, chain)
-            letting_in = [each for each in profiles if each.strategy is Strategy.CERTIFICATE_CHAIN]
-            if letting_in:
-                return await self._let_in(chain, place, letting_in, context)
+            if profiles:
+                return await self._let_in(chain, [Path(chain, place, profiles)], context)
+        (named,) = await self.logins.repository.read(AnchorsQuery(names=(chains.issuer_name(chain),)))
+        if profiles := letting_in(named):
+            return await self._let_in(chain, paths_by_name(chain, profiles), context)
         raise unknown("certificate.unknown" if len(chain.texts) == 1 else "chain.anchor")
 
     def _pinned(self, found: LoginSnapshot, place: int, chain: Chain) -> LoginSnapshot:
@@ -74,10 +79,10 @@ class CertificateLogins(msgspec.Struct, frozen=True):
         if chain.is_early(now):
             raise BrokenChain(check="certificate.early")
 
-    async def _let_in(self, chain: Chain, place: int, profiles: list[Profile], context: Context) -> LoginSnapshot:
+    async def _let_in(self, chain: Chain, paths: list[Path], context: Context) -> LoginSnapshot:
         self._require_dates(chain)
         await self._require_not_revoked(chain)
-        chosen = await self._choose(_candidates(chain, self._willing(chain, place, profiles)))
+        chosen = await self._choose(_candidates(chain, willing(paths, self.logins.issuer.clock.now())))
         until = None if chosen.policy.lax else chain.not_after
         request = ProvisionRequest(
             evidence=ProvenChain(chosen.profile.provision_key, until),
@@ -100,17 +105,6 @@ class CertificateLogins(msgspec.Struct, frozen=True):
         lookup = self.logins.issuer.lookup(Certificate(chain.texts[0]))
         if any(each.certificate.lookup == lookup for each in made):
             raise BrokenChain(check="certificate.revoked")
-
-    def _willing(self, chain: Chain, place: int, profiles: list[Profile]) -> list[Profile]:
-        """Return the profiles whose policy takes the chain: all of them, or those that look at signatures alone."""
-        try:
-            chains.require_valid_path(chain, place, self.logins.issuer.clock.now())
-        except BrokenChain:
-            lax = [each for each in profiles if each.chain is not None and each.chain.lax]
-            if not lax:
-                raise
-            return lax
-        return profiles
 
     async def _choose(self, candidates: list[Candidate]) -> Candidate:
         """Return the one profile that is meant: of several the one that has the device, or alone could make it."""

@@ -40,15 +40,15 @@ class Assemblies:
         self._assemblies: OrderedDict[Hashable, Assembly] = OrderedDict()
         self.held_bytes = 0
 
-    def take(self, key: Hashable, message: Message, now: float) -> bytes | None:
-        """Add a block; return the whole body with the last one, None before.
+    def take(self, key: Hashable, message: Message, now: float, *, any_size: bool = False) -> bytes | None:
+        """Add a block; return the whole body with the last one, None before. Over streams blocks may have `any_size`.
 
         Raises `Fault`: 4.13 with Size1 where the body is or will be too large, 4.08 where a block is missing, 4.00 for a block
         whose size is not what its option says.
         """
         block, payload = message.opt.block1, message.payload
         self._expire(now)
-        self._check(key, message)
+        self._check(key, message, any_size)
         assembly = self._start(key) if block.block_number == 0 else self._assemblies.get(key)
         if assembly is not None and block.more and assembly.ends_with(block.start, payload):
             return None  # the sender did not hear that this block had arrived
@@ -67,9 +67,10 @@ class Assemblies:
         self._shrink()
         return None
 
-    def _check(self, key: Hashable, message: Message) -> None:
+    def _check(self, key: Hashable, message: Message, any_size: bool) -> None:
         block, size = message.opt.block1, len(message.payload)
-        if block.size_exponent == RESERVED_EXPONENT or not block.is_valid_for_payload_size(size):
+        reserved = block.size_exponent == RESERVED_EXPONENT and not any_size
+        if reserved or not block.is_valid_for_payload_size(size):
             self._drop(key)
             raise Fault(Code.BAD_REQUEST, Reason.MALFORMED, "coap.block_size", "a block of the wrong size", recorded=False)
         if max(block.start + size, message.opt.size1 or 0) > self._max_body_bytes:

@@ -18,8 +18,11 @@ from adapters.coap.config import CoapConfig
 from adapters.coap.fault import Fault
 from adapters.coap.remote import Remote
 from adapters.coap.screening import message_id
+from adapters.coap.seal import Seal
 from adapters.coap.translate import MEDIA_TYPES, TUNING
+from adapters.exchange import Peer
 from core.errors import Reason
+from core.messages import Identity
 
 PAYLOAD_MARKER = 0xFF
 MAX_OPTION_NUMBER = 0xFFFF  # RFC 7252, section 12.2
@@ -42,6 +45,7 @@ SHAPES = (
     Shape(OptionNumber.ETAG, 1, 8, repeatable=True),
     Shape(OptionNumber.OBSERVE, 0, 3),
     Shape(OptionNumber.URI_PORT, 0, 2),
+    Shape(OptionNumber.OSCORE, 0, 255),
     Shape(OptionNumber.URI_PATH, 0, 255, repeatable=True),
     Shape(OptionNumber.CONTENT_FORMAT, 0, 2),
     Shape(OptionNumber.URI_QUERY, 0, 255, repeatable=True),
@@ -53,8 +57,8 @@ SHAPES = (
     Shape(OptionNumber.NO_RESPONSE, 0, 1),
     Shape(OptionNumber.REQUEST_TAG, 0, 8, repeatable=True),
 )
-"""The options that are understood, by RFC 7252 table 4, RFC 7641 section 2, RFC 7959 table 1, RFC 9175 table 1
-and RFC 7967 table 1.
+"""The options that are understood, by RFC 7252 table 4, RFC 7641 section 2, RFC 7959 table 1, RFC 9175 table 1,
+RFC 7967 table 1 and RFC 8613 section 2.
 
 If-Match and If-None-Match are absent: a precondition that nobody checks must be refused, and being critical it is.
 """
@@ -62,6 +66,9 @@ If-Match and If-None-Match are absent: a precondition that nobody checks must be
 UNDERSTOOD: Mapping[int, Shape] = MappingProxyType({int(shape.number): shape for shape in SHAPES})
 URI_PATH, URI_QUERY, ACCEPT = int(OptionNumber.URI_PATH), int(OptionNumber.URI_QUERY), int(OptionNumber.ACCEPT)
 FORMATS = frozenset({int(OptionNumber.CONTENT_FORMAT), ACCEPT})
+OSCORE = int(OptionNumber.OSCORE)
+ENCRYPTED = frozenset({1, 4, 5, 8, URI_PATH, 12, URI_QUERY, ACCEPT, 20})
+"""Options that count inside a protected message alone; outside of one they are discarded (RFC 8613, figure 5, section 8.2)."""
 
 
 class FormatError(Exception):
@@ -69,12 +76,29 @@ class FormatError(Exception):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request as it came: the message (an aiocoap `Message`), who sent it, its size in bytes, and what is wrong with it."""
+    """A request as it came: the message (an aiocoap `Message`), who sent it, its size in bytes, and what is wrong with it.
+
+    `seal` is there where the message was protected by itself. `whole` is how many bytes of a body its sender takes at once
+    where it does not ask for blocks; None: as much as fits a datagram.
+    """
 
     message: Message
     remote: Remote
     size: int
     fault: Fault | None = None
+    seal: Seal | None = None
+    whole: int | None = None
+
+    @property
+    def peer(self) -> Peer:
+        """Return the sender in neutral words."""
+        peer = self.remote.peer
+        return peer if self.seal is None else msgspec.structs.replace(peer, secure=True)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Return the device that is known to have sent it."""
+        return self.remote.identity if self.seal is None else self.seal.identity
 
 
 def decode(datagram: bytes, remote: Remote, config: CoapConfig) -> Request:
@@ -85,14 +109,22 @@ def decode(datagram: bytes, remote: Remote, config: CoapConfig) -> Request:
     start = 4 + (datagram[0] & 15)
     if start > len(datagram):
         raise FormatError("coap.malformed")
-    options, payload = walk(datagram, start, config.max_options)
-    message = Message(code=datagram[1], payload=payload, transport_tuning=TUNING)
+    request = read(datagram[1], datagram[4:start], datagram, start, remote, config)
+    request.message.mid = message_id(datagram)
+    return request
+
+
+def read(code: int, token: bytes, raw: bytes, start: int, remote: Remote, config: CoapConfig) -> Request:
+    """Read the options and the payload of a request that begin at `start`, whatever they came in. Raises `FormatError`."""
+    options, payload = walk(raw, start, config.max_options)
+    message = Message(code=code, payload=payload, transport_tuning=TUNING)
     message.direction = Direction.INCOMING
-    message.mid = message_id(datagram)
-    message.token = datagram[4:start]
+    message.token = token
     message.remote = remote
-    fault = None if datagram[1] in METHODS else _fault(Code.METHOD_NOT_ALLOWED, "coap.method", "unknown method")
-    return Request(message, remote, len(datagram), _adopt(message, options, config) or fault)
+    if any(number == OSCORE for number, _ in options):
+        options = [option for option in options if option[0] not in ENCRYPTED]
+    fault = None if code in METHODS else _fault(Code.METHOD_NOT_ALLOWED, "coap.method", "unknown method")
+    return Request(message, remote, len(raw), _adopt(message, options, config) or fault)
 
 
 def walk(datagram: bytes, position: int, max_options: int) -> tuple[list[tuple[int, bytes]], bytes]:

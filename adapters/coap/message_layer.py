@@ -73,6 +73,15 @@ class MessageLayer:
                 self._meter.bound("coap.malformed")
             remote.send(empty(RESET, message_id(datagram)))
 
+    def forget(self, remote: Remote) -> None:
+        """Send nothing more to a remote whose session ended, and strike it off as an observer."""
+        self._separate.forget(remote)
+        self._notifier.forget(remote)
+
+    def needs(self, remote: Remote) -> bool:
+        """Tell whether something is on its way to this remote, or will be as soon as what it observes changes."""
+        return self._separate.owes(remote) or self._notifier.observed_by(remote)
+
     async def drain(self, seconds: float) -> None:
         """Wait, at most this long, until running requests are answered and the answers acknowledged; then stop for good."""
         self.draining = True
@@ -152,7 +161,7 @@ class MessageLayer:
     def _answer(self, exchanged: Exchanged, response: Message) -> None:
         request = exchanged.request
         response.token = request.message.token
-        if _unwanted(request.message, response):
+        if unwanted(request.message, response):
             if exchanged.confirmable and not exchanged.acknowledged:
                 self._acknowledge(exchanged)
         elif exchanged.confirmable and not exchanged.acknowledged:
@@ -196,7 +205,7 @@ def _reads_on(request: Message) -> bool:
     return request.code == Code.GET and block2 is not None and block2.block_number > 0
 
 
-def _unwanted(request: Message, response: Message) -> bool:
+def unwanted(request: Message, response: Message) -> bool:
     """Tell whether a client asked not to be answered with this class of codes (RFC 7967).
 
     2.31 is always sent: without it a block-wise request cannot go on.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from functools import partial
+from typing import Protocol
 
 import msgspec
 from aiocoap import Message
@@ -14,15 +15,31 @@ from adapters.coap.config import CoapConfig
 from adapters.coap.observers import Client, Observer, Observers, Registration
 from adapters.coap.remote import Remote
 from adapters.coap.representation import cut, tag
-from adapters.coap.retransmission import Retransmission
 from adapters.coap.translate import outbound
 from adapters.exchange import Meter, Outbound, Success
-from core.errors import Reason
+from core.errors import Reason, Refusal
 
 REGISTER, DEREGISTER = 0, 1  # RFC 7641, section 2
 NUMBERS = 2**24  # RFC 7641, section 2
+RETRY_SECONDS = 5.0  # where nothing can be protected now, and nobody says until when
 
 log = logging.getLogger("adapters.coap")
+
+
+class Deliveries(Protocol):
+    """Whatever takes notifications to where they have to go."""
+
+    def next_mid(self) -> int:
+        """Return the message id for one more message."""
+        ...
+
+    def has_room(self, remote: Remote) -> bool:
+        """Tell whether one more message to this remote would be taken."""
+        ...
+
+    def send(self, remote: Remote, mid: int, datagram: bytes) -> None:
+        """Send a message; `Notifier.settle` is called once it arrived."""
+        ...
 
 
 class Notifier:
@@ -32,7 +49,7 @@ class Notifier:
     are confirmable: what they watch changes rarely, and it must be found out who is gone.
     """
 
-    def __init__(self, observers: Observers, separate: Retransmission, meter: Meter, config: CoapConfig) -> None:
+    def __init__(self, observers: Observers, separate: Deliveries, meter: Meter, config: CoapConfig) -> None:
         self._observers = observers
         self._separate = separate
         self._meter = meter
@@ -68,6 +85,14 @@ class Notifier:
     def deregister(self, remote: Remote, token: bytes) -> None:
         """Tell an observer nothing more (RFC 7641, section 3.6)."""
         self._observers.remove(remote, token)
+
+    def forget(self, remote: Remote) -> None:
+        """Tell a remote nothing more, whatever it observed."""
+        self._observers.forget(remote)
+
+    def observed_by(self, remote: Remote) -> bool:
+        """Tell whether a remote observes anything."""
+        return self._observers.client(remote) is not None
 
     def answered(self, remote: Remote, token: bytes, mid: int) -> None:
         """Take note of the message in which the answer to a registration went out, for it may be rejected too."""
@@ -156,7 +181,11 @@ class Notifier:
     async def _update(self, observer: Observer) -> None:
         observer.due = False
         answer = await self._ask(observer)
-        if answer.retry_after is not None and not isinstance(answer.outcome, Success):
+        seal = observer.registration.seal
+        if seal is not None and seal.broken:
+            self._observers.remove(observer.client.remote, observer.registration.token)
+            self._free(observer.client)
+        elif answer.retry_after is not None and not isinstance(answer.outcome, Success):
             # Too busy is no answer to the question, and must not end what a whole fleet observes.
             asyncio.get_running_loop().call_later(answer.retry_after, self._changed, observer)
             self._free(observer.client)
@@ -167,7 +196,12 @@ class Notifier:
         registration, state = observer.registration, observer.state
         held = (state,) if isinstance(state, str) and state else ()
         try:
-            return await registration.exchange.handle(msgspec.structs.replace(registration.inbound, held=held))
+            answer = await registration.exchange.handle(msgspec.structs.replace(registration.inbound, held=held))
+            if registration.seal is not None:
+                await registration.seal.ready(later=True)
+            return answer
+        except Refusal as refusal:
+            return Outbound(outcome=refusal.reason, retry_after=refusal.retry_after or RETRY_SECONDS)
         except Exception:
             self._meter.bound("coap.internal")
             log.exception("A CoAP observer could not be brought up to date.")
@@ -189,6 +223,8 @@ class Notifier:
         else:
             message = self._whole_or_first(message)
             self._observers.remove(client.remote, registration.token)
+        if registration.seal is not None:
+            message = registration.seal.protect(message, later=True)
         message.mtype, message.token = Type.CON, registration.token
         message.mid = client.mid = observer.mid = self._separate.next_mid()
         self._separate.send(client.remote, message.mid, message.encode())

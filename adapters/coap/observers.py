@@ -8,17 +8,22 @@ import msgspec
 
 from adapters.coap.config import CoapConfig
 from adapters.coap.remote import Remote
+from adapters.coap.seal import Seal
 from adapters.exchange import Exchange, Inbound, Meter
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """What an observer asked for, of which exchange, and the largest answer, in bytes, that it is told as a notification."""
+    """What an observer asked for, of which exchange, and the largest answer, in bytes, that it is told as a notification.
+
+    `seal` is there where it asked, and is told, in messages that are protected by themselves.
+    """
 
     remote: Remote
     token: bytes
     exchange: Exchange
     inbound: Inbound
     max_bytes: int
+    seal: Seal | None = None
 
 
 class Observer:
@@ -65,8 +70,9 @@ class Client:
 class Observers:
     """All observers, in the order in which they came; each leaves after `observe_seconds` unless it registers again."""
 
-    def __init__(self, meter: Meter, config: CoapConfig) -> None:
+    def __init__(self, meter: Meter, config: CoapConfig, level: str = "coap.observers") -> None:
         self._meter = meter
+        self._level = level
         self._config = config
         self._clients: dict[Remote, Client] = {}
         self._observers: OrderedDict[tuple[Remote, bytes], Observer] = OrderedDict()
@@ -139,7 +145,7 @@ class Observers:
         return None
 
     def _count(self) -> None:
-        self._meter.level("coap.observers", len(self._observers))
+        self._meter.level(self._level, len(self._observers))
 
     def _await_expiry(self) -> None:
         if self._timer is None and self._observers:

@@ -2,7 +2,10 @@
 
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from adapters.exchange import Peer
+from core.messages import Identity
 
 
 class Sender(Protocol):
@@ -13,14 +16,23 @@ class Sender(Protocol):
         ...
 
 
+class Proof(msgspec.Struct, frozen=True):
+    """What the other end proved in a handshake: the device it is, or a claim key; nothing where it only was a handshake."""
+
+    identity: Identity | None = None
+    claim: str = ""
+
+
 class Remote(NamedTuple):
     """One CoAP endpoint (RFC 7252, section 1.2) as seen through one of our sockets; hashable.
 
-    `address` is the socket address as the system gave it, scope included, so that an answer goes back the same way.
+    `address` is the socket address as the system gave it, scope included, so that an answer goes back the same way. `proof` is
+    there where nobody in between can read or change what is sent.
     """
 
     sender: Sender
     address: tuple[Any, ...]
+    proof: Proof | None = None
 
     def send(self, datagram: bytes) -> None:
         """Send one datagram to it."""
@@ -29,4 +41,12 @@ class Remote(NamedTuple):
     @property
     def peer(self) -> Peer:
         """Return it in neutral words."""
-        return Peer(self.address[0], self.address[1])
+        proof = self.proof
+        if proof is None:
+            return Peer(self.address[0], self.address[1])
+        return Peer(self.address[0], self.address[1], secure=True, claim=proof.claim)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Return the device that it proved to be."""
+        return None if self.proof is None else self.proof.identity

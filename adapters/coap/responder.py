@@ -57,6 +57,8 @@ class Responder:
         try:
             if request.fault is not None:
                 raise request.fault
+            if request.message.opt.oscore is not None:  # nobody opened it
+                raise _protected()
             answer = await self._answer(request)
         except Fault as fault:
             return await self._refuse(request, fault)
@@ -68,9 +70,11 @@ class Responder:
         wanted = self._wanted(message.opt.block2)  # refused before anything is done
         if wanted.block_number > 0:
             return await self._continue(request, wanted)
-        body = message.payload if block1 is None else self._assemblies.take(_transfer(request), message, self._clock())
+        body = message.payload if block1 is None else self._assembled(request)
         if body is None:
-            exponent = min(block1.size_exponent, self._config.block_size_exponent)
+            exponent = block1.size_exponent
+            if request.whole is None:  # over a stream blocks may have any size (BERT, RFC 8323, section 6)
+                exponent = min(exponent, self._config.block_size_exponent)
             return Message(code=Code.CONTINUE, block1=(block1.block_number, True, exponent))
         if message.code == Code.GET and message.opt.observe == DEREGISTER:
             self._notifier.deregister(request.remote, message.token)
@@ -81,13 +85,17 @@ class Responder:
             answer.opt.block1 = (block1.block_number, False, block1.size_exponent)
         return answer
 
+    def _assembled(self, request: Request) -> bytes | None:
+        is_stream = request.whole is not None
+        return self._assemblies.take(_transfer(request), request.message, self._clock(), any_size=is_stream)
+
     def _wanted(self, block2: BlockOption.BlockwiseTuple | None) -> BlockOption.BlockwiseTuple:
         return self._first if block2 is None else requested(block2, self._config.block_size_exponent)
 
     def _neutral(self, request: Request, body: bytes) -> Inbound:
         if len(body) > self._config.max_body_bytes:
             raise too_large(self._config.max_body_bytes)
-        return inbound(request.message, request.remote.peer, body)
+        return inbound(request.message, request.peer, body, request.identity)
 
     async def _continue(self, request: Request, wanted: BlockOption.BlockwiseTuple) -> Message:
         """Return a later block. An answer that is no longer kept is made again where that is safe: for GET."""
@@ -104,7 +112,8 @@ class Responder:
 
     def _part(self, request: Request, answer: Message, wanted: BlockOption.BlockwiseTuple) -> Message:
         """Return the answer itself where one block holds it; else keep it, and return the block that is wanted."""
-        if len(answer.payload) <= wanted.size:
+        at_once = request.whole if request.whole is not None and request.message.opt.block2 is None else wanted.size
+        if len(answer.payload) <= at_once:
             return answer
         key, now = _transfer(request), self._clock()
         # An answer to anything but GET cannot be had again, so it may displace others.
@@ -131,7 +140,7 @@ class Responder:
             return answer
         if self._echo is not None and not self._echo.proven(message, remote, self._clock()):
             return self._challenged(self._echo, request)
-        registration = Registration(remote, message.token, self._exchange, neutral, max_bytes)
+        registration = Registration(remote, message.token, self._exchange, neutral, max_bytes, request.seal)
         answer.opt.observe = self._notifier.register(registration, answered)
         return answer
 
@@ -153,7 +162,7 @@ class Responder:
         answer = Message(code=fault.code)
         if fault.recorded and request.message.payload:
             refusal = Refusal(fault.reason, fault.detail, check=fault.bound)
-            worded = await self._exchange.refuse(inbound(request.message, request.remote.peer, b""), refusal)
+            worded = await self._exchange.refuse(inbound(request.message, request.peer, b"", request.identity), refusal)
             answer = outbound(worded)
             answer.code = fault.code
         if fault.size1 is not None:
@@ -165,4 +174,10 @@ class Responder:
 
 def _transfer(request: Request) -> Hashable:
     """Return what all blocks of one transfer have in common (RFC 7959 section 2.5, RFC 9175 section 3)."""
-    return request.remote, request.message.get_cache_key(VARYING_OPTIONS)
+    context = None if request.seal is None else request.seal.context
+    return request.remote, context, request.message.get_cache_key(VARYING_OPTIONS)
+
+
+def _protected() -> Fault:
+    detail = f"option {OptionNumber.OSCORE:d} not understood"
+    return Fault(Code.BAD_OPTION, Reason.UNSUPPORTED, "coap.critical_option", detail)

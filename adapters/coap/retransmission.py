@@ -85,6 +85,17 @@ class Retransmission:
         else:
             self._end(remote)
 
+    def forget(self, remote: Remote) -> None:
+        """Send nothing more to a remote that is gone."""
+        delivery = self._deliveries.get(remote)
+        if delivery is not None:
+            delivery.timer.cancel()
+            self._end(remote)
+
+    def owes(self, remote: Remote) -> bool:
+        """Tell whether something is on its way to this remote."""
+        return remote in self._deliveries
+
     async def finish(self) -> None:
         """Wait until everything is acknowledged or given up."""
         await self._idle.wait()

@@ -10,6 +10,7 @@ from aiocoap.numbers.constants import TransportTuning
 
 from adapters.exchange import NOTHING, Carrier, Inbound, Outbound, Outcome, Peer, Success
 from core.errors import Reason
+from core.messages import Identity
 
 STATUS: Mapping[Outcome, Code] = MappingProxyType(
     {
@@ -38,7 +39,7 @@ STATUS: Mapping[Outcome, Code] = MappingProxyType(
 """The response code of every outcome (RFC 7252 section 5.9, RFC 8132 section 6, RFC 8516)."""
 
 MEDIA_TYPES: Mapping[int, str] = MappingProxyType(
-    {0: "text/plain", 42: "application/octet-stream", 50: "application/json", 60: "application/cbor"}
+    {0: "text/plain", 42: "application/octet-stream", 50: "application/json", 60: "application/cbor", 286: "application/pkcs10"}
 )
 """The content formats that are understood (RFC 7252 section 12.3; RFC 8949 for CBOR)."""
 
@@ -53,11 +54,11 @@ TAGGED = frozenset({Code.CONTENT, Code.VALID})
 MAX_HELD = 8  # entity tags of a request that are looked at; the option is elective, so the others may be ignored
 
 
-def inbound(message: Message, peer: Peer, body: bytes | None = None) -> Inbound:
+def inbound(message: Message, peer: Peer, body: bytes | None = None, identity: Identity | None = None) -> Inbound:
     """Return the neutral form of a decoded request; `body` stands in for its payload where blocks were joined.
 
-    Of two query options with one name the later one counts; one without `=` has an empty value. Entity tags count where the
-    method reads, the first `MAX_HELD` of them.
+    `identity` is the device that the transport, or the message itself, proved. Of two query options with one name the later one
+    counts; one without `=` has an empty value. Entity tags count where the method reads, the first `MAX_HELD` of them.
     """
     options = message.opt
     accept, content_format, query = options.accept, options.content_format, options.uri_query
@@ -71,6 +72,7 @@ def inbound(message: Message, peer: Peer, body: bytes | None = None) -> Inbound:
         headers=NOTHING if accept is None else {"accept": MEDIA_TYPES[accept]},
         content_type=None if content_format is None else MEDIA_TYPES[content_format],
         body=message.payload if body is None else body,
+        identity=identity,
         held=tuple(tag.hex() for tag in options.etags[:MAX_HELD]) if message.code in READING else (),
     )
 

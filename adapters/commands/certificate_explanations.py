@@ -12,8 +12,8 @@ _REISSUE: Final = f"Have the authority issue certificates that follow RFC 5280. 
 CERTIFICATES: Final = MappingProxyType(
     {
         "certificate.unknown": Explanation(
-            "No device has this certificate for a credential, and it came alone, without a chain that leads to a profile.",
-            "Add it to the device's credentials, or have the firmware send the certificates above it as well.",
+            "No device has this certificate for a credential. It came alone, and no profile has its issuer's certificate.",
+            "Add it to the device's credentials, or have the firmware send those between it and the profile's as well.",
         ),
         "certificate.expired": Explanation("The time of the device's certificate is over.", _RENEW),
         "certificate.early": Explanation("The time of the device's certificate has not begun.", _RENEW),
@@ -29,16 +29,21 @@ CERTIFICATES: Final = MappingProxyType(
             "What the device sent cannot be read as certificates.", "Look at its files with: openssl x509 -text -in FILE."
         ),
         "chain.signature": Explanation(
-            "A certificate is not signed with the key of the one that was sent after it.",
-            "Have the firmware send its certificate first, then its issuer's, and so on. Otherwise it is a forgery.",
+            "A certificate is not signed by the one sent after it, or by the profile's, which has the name of its issuer.",
+            "Have the firmware send its certificate first, then its issuer's, and so on. If the authority has a new key since, "
+            "give its new certificate a profile. Otherwise it is a forgery.",
         ),
         "chain.device": Explanation(
             "The device's certificate is signed with a certificate that is another device's credential.",
             "Devices do not sign certificates: this one is forged, or a profile's authority was given to a device by mistake.",
         ),
         "chain.anchor": Explanation(
-            "No certificate of the chain is one that a profile with the strategy certificate_chain waits for.",
-            "Compare the issuer's certificate with the profile's (firstlight profile show NAME); it must be sent too.",
+            "No profile with the strategy certificate_chain has a certificate of the chain, or that of its last one's issuer.",
+            "Compare the issuers with the profile's certificate (firstlight profile show NAME); those up to it must be sent.",
+        ),
+        "chain.authorities": Explanation(
+            "The last certificate sent is not a profile's, and more than 8 profiles' different ones have its issuer's name.",
+            "Have the firmware send its issuer's certificate as well, or take away profiles of authorities that are over.",
         ),
         "chain.expired": Explanation("The time of the device's certificate, or of an authority's above it, is over.", _RENEW),
         "chain.early": Explanation(

@@ -42,7 +42,9 @@ def _serve(args: argparse.Namespace, environ: Environ) -> int:
 
 def _check(args: argparse.Namespace, environ: Environ) -> int:
     from adapters import spoken
+    from adapters.authority_work import require_authority
     from adapters.config import LISTENERS, SettingError, describe
+    from adapters.metrics import PrometheusMeter
     from adapters.own_addresses import OwnAddresses
 
     config = _config(environ)
@@ -50,6 +52,7 @@ def _check(args: argparse.Namespace, environ: Environ) -> int:
         for name in LISTENERS:
             for address in getattr(config, name):
                 spoken.at(name.upper(), address, config, OwnAddresses())
+        require_authority(config, PrometheusMeter())
     except SettingError as fault:
         raise UsageError(str(fault)) from fault
     screen = Screen(sys.stdout, sys.stderr)

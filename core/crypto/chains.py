@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import hashlib
 from typing import TypeVar
 
 import msgspec
@@ -84,6 +85,43 @@ def require_signed_in_order(chain: Chain) -> None:
             issued.verify_directly_issued_by(issuer)
         except (*_UNREADABLE, InvalidSignature) as error:
             raise BrokenChain(check="chain.signature") from error
+
+
+def signed_by(chain: Chain, authority: str) -> Chain | None:
+    """Return a chain with an authority's certificate at its end, None where that has not issued and signed the last one.
+
+    `authority` is its DER in base64.
+    """
+    try:
+        issuer = x509.load_der_x509_certificate(base64.b64decode(authority))
+        chain.certificates[-1].verify_directly_issued_by(issuer)
+    except (*_UNREADABLE, InvalidSignature):
+        return None
+    return Chain((*chain.certificates, issuer), (*chain.texts, authority), chain.not_before, chain.not_after)
+
+
+def issuer_name(chain: Chain) -> str:
+    """Return the digest of who is said to have issued the last certificate. Raises `BrokenChain` where that cannot be read."""
+    try:
+        return _name_digest(chain.certificates[-1].issuer)
+    except _UNREADABLE as error:
+        raise BrokenChain(check="chain.certificate") from error
+
+
+def subject_name(certificate: x509.Certificate) -> str:
+    """Return the digest of whom a certificate names, as `issuer_name` has it.
+
+    Raises `BrokenChain` where that cannot be read.
+    """
+    try:
+        return _name_digest(certificate.subject)
+    except _UNREADABLE as error:
+        raise BrokenChain(check="chain.certificate") from error
+
+
+def _name_digest(name: x509.Name) -> str:
+    """Return the hex SHA-256 of a distinguished name's DER (RFC 5280, section 4.1.2.4), whose spelling counts."""
+    return hashlib.sha256(name.public_bytes()).hexdigest()
 
 
 def common_name(chain: Chain) -> str:

@@ -6,6 +6,7 @@ from msgspec import UNSET
 from core.credentials import credential_id
 from core.crypto.authorities import Authority, Distrusted, read_authorities, read_authority, require_trustworthy
 from core.crypto.certificates import NotACertificate
+from core.crypto.chains import BrokenChain, subject_name
 from core.errors import Reason, Refusal
 from core.messages import Certificate
 from core.model import ChainPolicy, CredentialKind, IssuingPolicy, Profile, Strategy
@@ -73,10 +74,10 @@ def _revised(before: ChainPolicy | None, rules: ChainRules, now: int) -> ChainPo
     if rules.pattern is not UNSET:
         said["pattern"] = patterns.require_pattern(rules.pattern)
     authorities = _authorities(before, rules)
-    anchor = credential_id(Certificate(authorities[0].text))
+    anchor, name = credential_id(Certificate(authorities[0].text)), _name(authorities[0])
     texts = tuple(each.text for each in authorities)
-    draft = before or ChainPolicy(anchor=anchor, authorities=texts)
-    after = msgspec.structs.replace(draft, anchor=anchor, authorities=texts, **said)
+    draft = before or ChainPolicy(anchor=anchor, anchor_name=name, authorities=texts)
+    after = msgspec.structs.replace(draft, anchor=anchor, anchor_name=name, authorities=texts, **said)
     if not after.lax and (before is None or before.lax or before.authorities != texts):
         _require_trustworthy(authorities, now)
     return after
@@ -92,6 +93,13 @@ def _authorities(before: ChainPolicy | None, rules: ChainRules) -> tuple[Authori
     if before is None:
         raise values.malformed("chain.certificate: the certificate of an authority is needed, as PEM", _CERTIFICATE)
     return tuple(map(read_authority, before.authorities))
+
+
+def _name(authority: Authority) -> str:
+    try:
+        return subject_name(authority.certificate)
+    except BrokenChain as error:
+        raise values.malformed("chain.certificate: the first certificate's subject cannot be read", _CERTIFICATE) from error
 
 
 def _require_trustworthy(authorities: tuple[Authority, ...], now: int) -> None:

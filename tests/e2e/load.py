@@ -10,7 +10,7 @@ import aiocoap
 import aiohttp
 import aiomqtt
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 from tests.protocols.world import Known
 
 Ask = Callable[[bytes], Awaitable[bytes]]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 from adapters.settings import Address
 from tests.e2e.gateways import environment
 
@@ -24,7 +24,7 @@ class Served:
     def __init__(self, folder: Path, *arguments: str, **settings: str | None) -> None:
         self.folder = folder
         self.out, self.log_file = folder / "out", folder / "log"
-        self.listening = Listening((), (), ())
+        self.listening = Listening()
         self._command = (str(PROGRAM), "serve", *arguments)
         self._settings: dict[str, str | None] = {"LOG_FORMAT": "json", **settings}
         self._process: asyncio.subprocess.Process | None = None
@@ -70,7 +70,7 @@ class Served:
             while (found := _LISTENING.search(self.log())) is None:
                 assert self.process.returncode is None, self.log()
                 await asyncio.sleep(0.005)
-        self.listening = Listening(*(_addresses(found[0], name) for name in Listening.__struct_fields__))
+        self.listening = Listening(**{name: _addresses(found[0], name) for name in Listening.__struct_fields__})
 
     def log(self) -> str:
         return self.log_file.read_text("utf-8", "replace")

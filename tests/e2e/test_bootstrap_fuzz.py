@@ -7,7 +7,7 @@ import random
 import socket
 from pathlib import Path
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 from tests.e2e.bootstrap_fleet import QUERY, Listener, Observer
 from tests.e2e.bootstrap_writers import KEY
 from tests.e2e.gateways import ADMIN_TOKEN

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 from tests.e2e.bootstrap_fleet import Listener, Observer
 from tests.e2e.bootstrap_writers import KEY
 from tests.e2e.gateways import ADMIN_TOKEN

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
 from tests.e2e.process import PATIENCE_SECONDS, Served

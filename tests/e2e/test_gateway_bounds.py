@@ -8,7 +8,8 @@ from typing import Any
 import aiocoap
 import aiohttp
 
-from adapters.app import Listening, Running
+from adapters.app import Running
+from adapters.listeners import Listening
 from tests.e2e.gateways import ADMIN_TOKEN, opened
 from tests.e2e.operator_api import Operator
 from tests.e2e.process import PATIENCE_SECONDS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.load import Fleet, over_http
 from tests.e2e.operator_api import Operator
