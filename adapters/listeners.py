@@ -72,9 +72,15 @@ class Listeners:
             "coap": lambda at, exchange: self._coap.start(at.host, at.port, exchange),
             "mqtt": lambda at, exchange: self._mqtt.start(at.host, at.port, exchange=exchange),
             "coap_tcp": lambda at, exchange: self._coap_tcp.start(at.host, at.port, exchange),
-            "coaps": lambda at, exchange: self._coap.start_secure(at.host, at.port, self._certificate, exchange),
+            "coaps": self._start_dtls,
         }
         return Listening(**{name: await self._listen(name, start) for name, start in (starts | self._over_tls()).items()})
+
+    async def _start_dtls(self, at: Address, exchange: Exchange) -> tuple[str, int]:
+        try:
+            return await self._coap.start_secure(at.host, at.port, self._certificate, exchange)
+        except ValueError as error:
+            raise SettingError(f"FIRSTLIGHT_TLS_CERT: not one that DTLS can be spoken with: {error}") from error
 
     def _over_tls(self) -> dict[str, Start]:
         """Return how to listen where a certificate is needed; nothing where there is none."""

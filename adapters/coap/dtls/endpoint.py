@@ -106,7 +106,7 @@ class DtlsEndpoint:
         now = time.monotonic()
         session = self._sessions.get(wire)
         if not self._cookies.proven(wire, hello, now):
-            wire.send(hello_verify_request(hello, self._cookies.cookie(wire, hello, now)))
+            wire.send(hello_verify_request(self._cookies.cookie(wire, hello, now)))
         elif session is None or session.random != hello.random:
             self._open(wire, hello, record, session, now)
         elif session.stage is Stage.SHAKING_HANDS:

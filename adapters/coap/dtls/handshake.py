@@ -15,11 +15,9 @@ DTLS_1_0 = b"\xfe\xff"  # what a HelloVerifyRequest says whatever is spoken afte
 class ClientHello(msgspec.Struct, frozen=True):
     """The first message of a client (RFC 6347, section 4.2.1).
 
-    `sequence` is the number of the record that it came in, `parameters` is what a client repeats unchanged when it sends the
-    cookie: version, random and session id.
+    `parameters` is what a client repeats unchanged when it sends the cookie: version, random and session id.
     """
 
-    sequence: bytes
     random: bytes
     parameters: bytes
     cookie: bytes
@@ -42,15 +40,19 @@ def client_hello(record: bytes) -> ClientHello | None:
     if after_cookie > len(body):
         return None
     cookie = body[after_id + 1 : after_cookie]
-    return ClientHello(record[5:11], body[2 : 2 + RANDOM_BYTES], body[:after_id], cookie)
+    return ClientHello(body[2 : 2 + RANDOM_BYTES], body[:after_id], cookie)
 
 
-def hello_verify_request(hello: ClientHello, cookie: bytes) -> bytes:
-    """Return the record that asks a client for this cookie (RFC 6347, section 4.2.1)."""
+def hello_verify_request(cookie: bytes) -> bytes:
+    """Return the record that asks a client for this cookie (RFC 6347, section 4.2.1).
+
+    Its number is always 0. It should be that of the ClientHello; but OpenSSL numbers its records from 1 whatever that was, and
+    a client that repeated its ClientHello would take the ServerHello for a record that it has already.
+    """
     body = DTLS_1_0 + len(cookie).to_bytes(1, "big") + cookie
     length = len(body).to_bytes(3, "big")
     message = bytes([HELLO_VERIFY_REQUEST]) + length + bytes(5) + length + body
-    header = bytes([HANDSHAKE]) + DTLS_1_0 + bytes(2) + hello.sequence
+    header = bytes([HANDSHAKE]) + DTLS_1_0 + bytes(8)
     return header + len(message).to_bytes(2, "big") + message
 
 

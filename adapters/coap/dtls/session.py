@@ -10,7 +10,7 @@ from adapters.coap.config import CoapConfig
 from adapters.coap.dtls.channel import Broken, Channel, Closed
 from adapters.coap.dtls.handshake import preshared_identity
 from adapters.coap.dtls.proving import key_of, proof_of
-from adapters.coap.dtls.records import epoch
+from adapters.coap.dtls.records import HANDSHAKE, epoch
 from adapters.coap.dtls.timers import Timers
 from adapters.coap.remote import Remote
 from adapters.exchange import Exchange, Meter, Peer
@@ -70,6 +70,7 @@ class Session:
         "_keeper",
         "_meter",
         "_preshared",
+        "_sealed",
         "_timers",
         "_waiting",
         "random",
@@ -94,6 +95,7 @@ class Session:
         self._fetched = False
         self._preshared: Preshared | None = None
         self._handshake_bytes = 0
+        self._sealed = False
         self._asking = False
         self._waiting: list[tuple[bytes, ...]] = []
         self._timers = Timers(config.dtls_handshake_seconds, self._late, self._resend)
@@ -184,11 +186,12 @@ class Session:
             self._meter.bound("coap.dtls_handshake_bytes")
             self.end(quietly=True)
             return
+        self._sealed |= any(record[0] == HANDSHAKE and epoch(record) for record in records)
         if self._is_shaken(channel, records):
             self._timers.stop()
             self._keeper.shaken(self)
             self._ask(self._log_in(channel))
-        elif channel.handed_out and channel.changed_cipher and any(map(epoch, records)):
+        elif channel.handed_out and self._sealed and channel.changed_cipher:
             self._mistrust()  # OpenSSL is silent about a Finished that it cannot decrypt
         else:
             self._timers.await_answer(channel.timeout())
@@ -252,7 +255,7 @@ class Session:
             self._end_watch = asyncio.get_running_loop().call_later(seconds, self.end).cancel
 
     def _late(self) -> None:
-        if self._channel is not None and self._channel.handed_out:
+        if self._channel is not None and self._channel.handed_out and self._sealed:
             self._mistrust()
         else:
             self._meter.bound("coap.dtls_handshake_seconds")
