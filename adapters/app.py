@@ -22,6 +22,7 @@ from adapters.listeners import Listeners, Listening
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
 from adapters.own_addresses import OwnAddresses
 from adapters.settings import Address
+from adapters.single_use import MemorySingleUse
 from adapters.system import ScryptKeys, SystemClock, SystemEntropy
 from adapters.use_cases import Bound, Ports, bind
 from adapters.watching import WatchedRepository, Watches
@@ -86,7 +87,8 @@ class Running:
         self._meter = gateway.meter
         rabbitmq = rabbitmq_of(config, gateway.meter, lambda: self._broker_work)
         authority = authority_of(config, self.issuer, gateway.meter)
-        ports = Ports(self.repository, self.issuer, self.audit, self.watches, authority, rabbitmq)
+        challenges = MemorySingleUse(gateway.clock, gateway.entropy, gateway.meter.bound, config.challenges)
+        ports = Ports(self.repository, self.issuer, self.audit, self.watches, authority, challenges, rabbitmq)
         bound = bind(ports, config, self._admin(), self._reserved())
         self.answering = self._answering(gateway, bound)
         self._broker_work = BrokerWork(config, ports, bound, self.answering, self.own, gateway.meter, rabbitmq)

@@ -125,6 +125,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rabbitmq_api: str = ""
     rabbitmq_password: Secret | None = None
     session_seconds: int = 900
+    challenges: int = 100_000
     device_limit: int | None = None
     events_keep: int = 1_000_000
     drain_seconds: float = 10.0
@@ -301,6 +302,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "RABBITMQ_API": ("rabbitmq_api", settings.http_api),
     "RABBITMQ_PASSWORD": ("rabbitmq_password", settings.optional_secret),
     "SESSION_SECONDS": ("session_seconds", settings.count(1)),
+    "CHALLENGES": ("challenges", settings.count(1)),
     "DEVICE_LIMIT": ("device_limit", settings.count(0)),
     "EVENTS_KEEP": ("events_keep", settings.count(1)),
     "DRAIN_SECONDS": ("drain_seconds", settings.number(0)),

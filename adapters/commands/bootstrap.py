@@ -5,7 +5,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from adapters.commands import bootstrap_device
+from adapters.commands import bootstrap_challenge, bootstrap_device
 from adapters.commands.carriers import Reply, Server
 from adapters.commands.failure import Failure, UsageError
 from adapters.commands.lines import Line, Question, open_line
@@ -31,6 +31,7 @@ examples:
   firstlight bootstrap pump-17 --key-file pump-17.key
   firstlight bootstrap pump-17 --over coap --secure --dialect magistrala
   firstlight bootstrap pump-17 --over mqtt --watch
+  firstlight bootstrap pump-17 --challenge
 """
 
 
@@ -45,6 +46,9 @@ def add(commands: "Commands") -> None:
     flavours = "; ".join(f"{name}: {', '.join(each)}" for name, each in bootstrap_device.DIALECTS.items())
     parser.add_argument("--flavour", metavar="NAME", help=f"the generation ({flavours}; default: the first)")
     parser.add_argument("--secure", action="store_true", help="encrypt the key, and decrypt the answer (AES-CFB)")
+    parser.add_argument(
+        "--challenge", action="store_true", help="prove the key without sending it, and open a sealed answer (AES-GCM)"
+    )
     add_secret(parser, "encrypt-key", "the encryption key that all devices of the gateway share")
     parser.add_argument(
         "--key-format", choices=_FORMATS, help=f"how the encryption key is written (default: raw, or {_FORMAT_VARIABLE})"
@@ -56,6 +60,8 @@ def _run(args: argparse.Namespace, environ: Environ) -> int:
     _require_sense(args)
     flavour = bootstrap_device.flavour_of(args.dialect, args.flavour)
     external_key = find_secret(args, "key", environ, bootstrap_device.KEY_VARIABLES)
+    if args.challenge:
+        return _by_challenge(args, external_key)
     shared = _shared_key(args, environ) if args.secure else None
     question = bootstrap_device.question(flavour, args.external_id, external_key, shared)
     fetching = _Fetching(server_from(args), question, shared, Screen(sys.stdout, sys.stderr))
@@ -63,8 +69,16 @@ def _run(args: argparse.Namespace, environ: Environ) -> int:
     return 0
 
 
+def _by_challenge(args: argparse.Namespace, external_key: str) -> int:
+    document = asyncio.run(bootstrap_challenge.fetch(server_from(args), args.external_id, external_key))
+    Screen(sys.stdout, sys.stderr).document(document)
+    return 0
+
+
 def _require_sense(args: argparse.Namespace) -> None:
     """Refuse options that do nothing together: a device that is told of a key is believed to encrypt."""
+    if args.challenge and (args.secure or args.watch or args.flavour):
+        raise UsageError("--challenge is a form of its own: --secure, --watch and --flavour are for the others")
     if not args.secure and (args.encrypt_key_file or args.encrypt_key_stdin or args.key_format):
         raise UsageError("--encrypt-key-file, --encrypt-key-stdin and --key-format are for --secure")
     if args.key_stdin and args.encrypt_key_stdin:
@@ -121,7 +135,8 @@ class _Fetching:
         try:
             document = bootstrap_device.read(reply, self._shared)
         except bootstrap_device.Refused as refused:
-            raise bootstrap_device.Refused(f"{refused}; the operator sees why: firstlight {_explaining(reply)}") from refused
+            why = f"the operator sees why: firstlight {bootstrap_device.explaining(reply)}"
+            raise bootstrap_device.Refused(f"{refused}; {why}") from refused
         self._troubled = False
         if document != self._printed:
             self._screen.document(document)
@@ -130,7 +145,7 @@ class _Fetching:
 
     def _put_off(self, reply: Reply) -> str:
         if any(code in reply.status for code in _TOO_MANY):
-            why = f"the operator sees why: firstlight {_explaining(reply)}"
+            why = f"the operator sees why: firstlight {bootstrap_device.explaining(reply)}"
             return f"{self._server} has had too many failed attempts from this address ({reply.status}); {why}"
         return f"{self._server} is busy ({reply.status})"
 
@@ -142,7 +157,3 @@ class _Fetching:
             self._screen.remark(f"trying again: {trouble}")
         self._troubled = True
         await asyncio.sleep(RETRY_SECONDS)
-
-
-def _explaining(reply: Reply) -> str:
-    return f"explain {reply.correlation}" if reply.correlation else "event list"

@@ -60,6 +60,11 @@ def flavour_of(dialect: str, name: str | None) -> Flavour:
     return flavours[name or next(iter(flavours))]
 
 
+def explaining(reply: Reply) -> str:
+    """Return the command by which the operator sees why a request was refused."""
+    return f"explain {reply.correlation}" if reply.correlation else "event list"
+
+
 def encrypt_key(text: str, key_format: str) -> bytes:
     """Return the AES key that the whole service shares: 16, 24 or 32 bytes. Raises `UsageError`."""
     from adapters import bootstrap_key

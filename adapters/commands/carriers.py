@@ -15,11 +15,12 @@ from adapters.commands.failure import Failure, UsageError
 
 if TYPE_CHECKING:
     from aiocoap import Context, Message
+    from aiohttp import StreamReader
     from aiomqtt import Client
     from aiomqtt import Message as MqttMessage
 
 PORTS = {"http": 8080, "coap": 5683, "mqtt": 1883}
-_MAX_ANSWER_BYTES = 65_536
+_MAX_ANSWER_BYTES = 16_777_216
 _COAP_BUSY = ("4.29", "5.03")  # RFC 8516, RFC 7252 section 5.9.3.4
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
@@ -141,7 +142,7 @@ async def _post_http(server: Server, path: tuple[str, ...], body: bytes) -> Repl
             aiohttp.ClientSession() as session,
             session.post(url, data=body, headers=headers, allow_redirects=False) as response,
         ):
-            content = await response.content.read(_MAX_ANSWER_BYTES)
+            content = await _read_whole(response.content)
             status = f"HTTP {response.status} {response.reason}"
             return Reply(
                 content,
@@ -153,6 +154,14 @@ async def _post_http(server: Server, path: tuple[str, ...], body: bytes) -> Repl
             )
     except (aiohttp.ClientError, ValueError) as fault:
         raise unreachable(server, fault) from fault
+
+
+async def _read_whole(stream: "StreamReader") -> bytes:
+    """Return a body, which may come in parts, or as much of it as is taken."""
+    try:
+        return await stream.readexactly(_MAX_ANSWER_BYTES)
+    except asyncio.IncompleteReadError as whole:
+        return whole.partial
 
 
 async def _post_coap(server: Server, path: tuple[str, ...], body: bytes) -> Reply:

@@ -19,22 +19,27 @@ _BEARER, _BASIC = "bearer", "basic"
 
 def read(operation: str, inbound: Inbound) -> AskFirmware | ReportFirmware:
     """Read a request. Raises `Refusal` UNAUTHENTICATED or MALFORMED."""
-    who = inbound.identity if inbound.carrier is Carrier.MQTT and inbound.identity else _login(inbound)
+    asker = who(inbound)
     if operation == REPORT:
-        return ReportFirmware(who, _required(_text(_fields(inbound), "version")))
+        return ReportFirmware(asker, _required(text_of(fields_of(inbound), "version")))
     if inbound.carrier is not Carrier.MQTT:
-        return AskFirmware(who=who, running=inbound.query.get("running", ""), held=inbound.held)
-    fields = _fields(inbound)
-    running = _text(fields, "running")
-    version = _text(fields, "version") if operation == FIRMWARE else None
+        return AskFirmware(who=asker, running=inbound.query.get("running", ""), held=inbound.held)
+    fields = fields_of(inbound)
+    running = text_of(fields, "running")
+    version = text_of(fields, "version") if operation == FIRMWARE else None
     if version is None:
-        return AskFirmware(who=who, running=running or "", held=inbound.held)
+        return AskFirmware(who=asker, running=running or "", held=inbound.held)
     if running is not None:
         raise _malformed("version reports and running asks: only one of them can be meant")
-    return ReportFirmware(who, version)
+    return ReportFirmware(asker, version)
 
 
-def _login(inbound: Inbound) -> Login | Identity:
+def who(inbound: Inbound) -> Login | Identity:
+    """Return what the connection proved, or else what the request presents. Raises `Refusal` UNAUTHENTICATED, MALFORMED."""
+    return inbound.identity or _login(inbound)
+
+
+def _login(inbound: Inbound) -> Login:
     sent = inbound.query.get("auth", "") if inbound.carrier is Carrier.COAP else inbound.headers.get("authorization", "")
     scheme, _, rest = sent.strip().partition(" ")
     credentials = rest.strip()
@@ -66,15 +71,16 @@ def _secret(text: str) -> Secret:
     return Secret(text)
 
 
-def _fields(inbound: Inbound) -> dict[object, object]:
+def fields_of(inbound: Inbound) -> dict[object, object]:
+    """Return the members of the body. Raises `Refusal` MALFORMED."""
     document = forms.read(inbound)
     if not isinstance(document, dict):
         raise _malformed("the body is not an object")
     return document
 
 
-def _text(fields: dict[object, object], name: str) -> str | None:
-    """Return a member, None where there is none or null."""
+def text_of(fields: dict[object, object], name: str) -> str | None:
+    """Return a member, None where there is none or null. Raises `Refusal` MALFORMED for what is no text, or too long."""
     found = fields.get(name)
     if found is None:
         return None
