@@ -30,21 +30,24 @@ class OwnAddresses:
     """Where HTTP and MQTT serve such devices: nowhere before the gateway listens, and where a protocol is off."""
 
     def __init__(self) -> None:
-        self._http = ""
-        self._mqtt = ""
+        self._http = self._https = ""
+        self._mqtt = self._mqtts = ""
 
     def are(self, http: Addresses, mqtt: Addresses, https: Addresses = (), mqtts: Addresses = ()) -> None:
-        """Take note of them. Where a protocol is spoken in the clear and over TLS, devices are told of the former."""
-        self._http = _url("http", of(http)) or _url("https", of(https))
-        self._mqtt = _url("tcp", of(mqtt)) or _url("ssl", of(mqtts))
+        """Take note of them."""
+        self._http, self._https = _url("http", of(http)), _url("https", of(https))
+        self._mqtt, self._mqtts = _url("tcp", of(mqtt)), _url("ssl", of(mqtts))
 
-    def http_url(self) -> str:
-        """Return `http://HOST:PORT` or with https, empty where there is none."""
-        return self._http
+    def http_url(self, protected: bool) -> str:
+        """Return `http://HOST:PORT` or with https, empty where there is none.
 
-    def mqtt_url(self) -> str:
-        """Return `tcp://HOST:PORT` or with ssl, empty where there is none."""
-        return self._mqtt
+        A device is told of the kind that it came by, if there is one: a protected wire may be all that it is allowed.
+        """
+        return (self._https or self._http) if protected else (self._http or self._https)
+
+    def mqtt_url(self, protected: bool) -> str:
+        """Return `tcp://HOST:PORT` or with ssl, in the same way."""
+        return (self._mqtts or self._mqtt) if protected else (self._mqtt or self._mqtts)
 
 
 def _url(scheme: str, address: Address | None) -> str:

@@ -60,8 +60,8 @@ def options(config: Config) -> DialectOptions:
 def enos_options(config: Config, own: OwnAddresses) -> enos.DialectOptions:
     """Return where EnOS devices go next, and how errors are sent to them."""
     return enos.DialectOptions(
-        mqtt_url=(lambda: config.enos_mqtt_url) if config.enos_mqtt_url else own.mqtt_url,
-        http_url=(lambda: config.enos_http_url) if config.enos_http_url else own.http_url,
+        mqtt_url=(lambda _: config.enos_mqtt_url) if config.enos_mqtt_url else own.mqtt_url,
+        http_url=(lambda _: config.enos_http_url) if config.enos_http_url else own.http_url,
         always_200=config.enos_error_http_status == "always_200",
     )
 

@@ -5,6 +5,7 @@ import msgspec
 from core.authenticate import Authenticate
 from core.errors import Reason, Refusal
 from core.messages import Context, Identity, Login, Report, Reported
+from core.model import EventKind
 from core.ports import Repository
 from core.queries import DeviceQuery, DeviceSnapshot
 
@@ -22,15 +23,26 @@ class TakeReport(msgspec.Struct, frozen=True):
 async def prove_device(who: Login | Identity, authenticate: Authenticate, context: Context) -> Identity:
     """Return the device that asks, proved by its login where its connection has not done so already.
 
-    Raises `Refusal` as `Authenticate` does; FORBIDDEN for a user, and where an external key is all that was proved.
+    Raises `Refusal` as `Authenticate` does; FORBIDDEN, recorded as an event too, for a user, and where an external key is all
+    that was proved.
     """
     identity = who if isinstance(who, Identity) else await authenticate(who, context)
+    try:
+        _require_device(identity)
+    except Refusal as refusal:
+        found = await authenticate.repository.read(DeviceQuery(identity.tenant, identity.device))
+        device = found.device if found is not None else None
+        await authenticate.audit.refused(EventKind.REQUEST_REFUSED, context, refusal, device=device)
+        raise
+    return identity
+
+
+def _require_device(identity: Identity) -> None:
     if identity.user:
         raise Refusal(Reason.FORBIDDEN, "this is for devices, not for users", check="identity.user")
     if identity.credential is None:
         detail = "the external key is good for fetching the configuration alone"
         raise Refusal(Reason.FORBIDDEN, detail, check="identity.bootstrap_only")
-    return identity
 
 
 async def read_device(identity: Identity, repository: Repository) -> DeviceSnapshot:

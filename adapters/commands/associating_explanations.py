@@ -45,8 +45,10 @@ ASSOCIATING: Final = MappingProxyType(
             "The device was removed after its connection proved who it is.", "Nothing, unless it was removed by mistake."
         ),
         "device.credential_missing": Explanation(
-            "The device asked without a credential, or with one in another form than Bearer or Basic.",
-            "Have the firmware send what it was issued: Authorization over HTTP, auth in the query over CoAP.",
+            "The device asked without a credential, with one in another form than Bearer or Basic, or with a certificate over"
+            " HTTPS that was refused when its connection was made.",
+            "Have the firmware send what it was issued: Authorization over HTTP, auth in the query over CoAP, or a certificate;"
+            " why that was refused is told by the event before (login.refused, firstlight event list).",
         ),
         "firmware.version": Explanation(
             "The device said that it runs a version that is empty, too long or not printable.", _FIRMWARE

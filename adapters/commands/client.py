@@ -150,6 +150,9 @@ class Gateway:
         raise Refused(f"there is no {noun.removesuffix('s')} named {name}", HTTPStatus.NOT_FOUND)
 
     def _unreachable(self, fault: Exception) -> str:
+        if isinstance(fault, aiohttp.ClientConnectorCertificateError):
+            reason = f"its certificate is not trusted: {fault.certificate_error}"
+            return f"no answer from {self._url} ({reason}): set SSL_CERT_FILE to the certificate of its authority"
         return f"no answer from {self._url} ({_reason(fault)}): is the gateway running? {URL_VARIABLE} says where it is"
 
 
@@ -177,8 +180,6 @@ def _query(query: Query) -> str:
 def _reason(fault: Exception) -> str:
     if isinstance(fault, TimeoutError):
         return "timed out"
-    if isinstance(fault, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted: {fault.certificate_error}"
     if isinstance(fault, aiohttp.ClientConnectorSSLError):
         return "the TLS handshake failed; it may be plain http there"
     if isinstance(fault, aiohttp.ClientConnectorError):

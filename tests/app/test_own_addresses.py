@@ -33,13 +33,20 @@ def test_the_first_address_that_serves_them(addresses: tuple[Address, ...], foun
 )
 def test_what_devices_are_told(host: str, told: str) -> None:
     own = OwnAddresses()
-    assert (own.http_url(), own.mqtt_url()) == ("", "")
+    assert told_of(own, protected=False) == told_of(own, protected=True) == ("", "")
     plain = (Address(host, 8080),), (Address(host, 1883),)
     secured = (Address(host, 8443),), (Address(host, 8883),)
     own.are(*plain, *secured)
-    assert (own.http_url(), own.mqtt_url()) == (f"http://{told}:8080", f"tcp://{told}:1883")
+    assert told_of(own, protected=False) == (f"http://{told}:8080", f"tcp://{told}:1883")
+    assert told_of(own, protected=True) == (f"https://{told}:8443", f"ssl://{told}:8883")
     own.are((), (), *secured)
-    assert (own.http_url(), own.mqtt_url()) == (f"https://{told}:8443", f"ssl://{told}:8883")
+    assert told_of(own, protected=False) == (f"https://{told}:8443", f"ssl://{told}:8883")
+    own.are(*plain)
+    assert told_of(own, protected=True) == (f"http://{told}:8080", f"tcp://{told}:1883")
+
+
+def told_of(own: OwnAddresses, *, protected: bool) -> tuple[str, str]:
+    return own.http_url(protected), own.mqtt_url(protected)
 
 
 BY_NAME = "FIRSTLIGHT_ENOS_MQTT_URL: not set; EnOS devices are sent to this machine by its name"

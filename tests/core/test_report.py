@@ -2,7 +2,7 @@ import pytest
 
 from core.errors import Reason, Refusal
 from core.messages import AccessToken, Identity, Report, Reported, TokenLogin
-from core.model import Device, DeviceState, Secret
+from core.model import Device, DeviceId, DeviceState, EventKind, Secret
 from core.report import TakeReport
 from tests.core.registry import CONTEXT, Registry
 
@@ -34,3 +34,16 @@ async def test_a_stranger_does_not() -> None:
     with pytest.raises(Refusal) as refused:
         await TakeReport(registry.authenticate)(Report(TokenLogin(Secret("x")), "telemetry"), CONTEXT)
     assert refused.value.reason is Reason.UNAUTHENTICATED
+
+
+async def test_who_proved_something_else_is_refused_and_recorded() -> None:
+    registry = Registry()
+    device = await known(registry)
+    by_external_key = Identity(device.tenant, device.id, device.name, None)
+    user = Identity(device.tenant, DeviceId("entry"), "joe", None, user=True)
+    for identity, check, named in ((by_external_key, "identity.bootstrap_only", "m1"), (user, "identity.user", "")):
+        with pytest.raises(Refusal) as refused:
+            await TakeReport(registry.authenticate)(Report(identity, "telemetry"), CONTEXT)
+        assert (refused.value.reason, refused.value.check) == (Reason.FORBIDDEN, check)
+        event = (await registry.events())[-1]
+        assert (event.kind, event.check, event.device_name) == (EventKind.REQUEST_REFUSED, check, named)

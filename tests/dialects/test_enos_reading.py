@@ -143,7 +143,7 @@ def test_a_refusal_is_called_by_the_vendors_words(refusal: Refusal, msg: str) ->
 
 
 def test_a_device_whose_profile_does_not_sign_goes_to_the_gateways_own_addresses() -> None:
-    own_addresses = enos.DialectOptions(mqtt_url=lambda: "tcp://h:1", http_url=lambda: "http://h")
+    own_addresses = enos.DialectOptions(mqtt_url=lambda _: "tcp://h:1", http_url=lambda _: "http://h")
     common: dict[str, Any] = {"tenant": TenantId("t"), "name": "n", "created_at": 0, "updated_at": 0}
     profile = Profile(id=ProfileId("p"), strategy=Strategy.SIGNED, provision_key="k", provision_secret=Sealed(b""), **common)
     enrolled = Enrolled(

@@ -94,7 +94,10 @@ def read(operation: str, inbound: Inbound) -> EnrolRequest | ConnectRequest | Op
     """Read what a device asks. Raises `Refusal`."""
     if not names_service(operation, inbound.params.get("svc", SERVICES[0])):
         raise Refusal(Reason.NOT_FOUND, "there is nothing at this path", check="request.path")
-    return _READ[operation](read_members(inbound), inbound.params)
+    asked = _READ[operation](read_members(inbound), inbound.params)
+    if inbound.identity is None or isinstance(asked, OpenSession):
+        return asked
+    return msgspec.structs.replace(asked, connection=inbound.identity)
 
 
 def write(result: Enrolled | SessionOpened, options: DialectOptions, inbound: Inbound) -> Outbound:
@@ -102,10 +105,10 @@ def write(result: Enrolled | SessionOpened, options: DialectOptions, inbound: In
     if isinstance(result, SessionOpened):
         session = _Session(200, _SessionId(result.token.reveal()), "OK")
         return answer(Success.OK, session, inbound)
-    policy, triple = result.profile.signed, result.triple
+    policy, triple, protected = result.profile.signed, result.triple, inbound.peer.secure
     given = _Triple(
-        murl=(policy.mqtt_url if policy else "") or options.mqtt_url(),
-        hurl=(policy.http_url if policy else "") or options.http_url(),
+        murl=(policy.mqtt_url if policy else "") or options.mqtt_url(protected),
+        hurl=(policy.http_url if policy else "") or options.http_url(protected),
         pk=triple.product_key,
         dk=triple.device_key,
         ds=triple.secret.reveal(),
