@@ -68,7 +68,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     CONNECT or in a handshake: a device, or the name of the guest it came in as. `held` are the entity tags of what the sender
     has already (HTTP: If-None-Match, CoAP: ETag), as `Outbound.etag` has them; `*` is any. `form` is the form that the previous
     answer on this connection had. `version` is the protocol's, where a dialect answers versions differently (MQTT: 3, 4,
-    5). `operation`, `received_at` (milliseconds since the Unix epoch) and `correlation`, as in `Outbound`, are filled in on
+    5). `repeat_key` is what the sender calls this request by, so that asking again is told from asking anew; empty: it did not
+    say. `operation`, `received_at` (milliseconds since the Unix epoch) and `correlation`, as in `Outbound`, are filled in on
     the way, before a dialect sees them.
     """
 
@@ -88,6 +89,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[str, ...] = ()
     form: str = ""
     version: int = 0
+    repeat_key: str = ""
     operation: str = ""
     received_at: int = 0
     correlation: str = ""
@@ -140,7 +142,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     that is literal in the leftmost segment where they differ: `/things/{id}` over `/{domain}/things`. Over MQTT, `guest`
     names the guest a route is open to; empty, it is open to devices that proved their identity. A `forwarded` route only
     acknowledges and counts: where a broker stands behind this server, that gets the message instead. On a `sealed` route no
-    secret is in the clear, neither there nor back, whatever carries it.
+    secret is in the clear, neither there nor back, whatever carries it. A `public` one tells anybody what everybody may know.
     """
 
     carrier: Carrier
@@ -150,6 +152,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     guest: str = ""
     forwarded: bool = False
     sealed: bool = False
+    public: bool = False
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,8 +264,8 @@ class Exchange(Protocol):
         """Return the OSCORE context that a message names, None where there is none. Raises `Refusal` as `preshared` does."""
         ...
 
-    def mistrust(self, peer: Peer) -> None:
-        """Count a wrong key against its source, as a refused login is."""
+    def mistrust(self, peer: Peer, identity: Identity | None = None) -> None:
+        """Count a wrong key as a refused login is, against its source and the device that it should have been of."""
         ...
 
     def guest(self, username: str, client_id: str) -> Guest | None:

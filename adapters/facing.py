@@ -52,7 +52,7 @@ class Face:
 
     def require_protected(self, found: Match, inbound: Inbound) -> None:
         """Refuse what may not be said on a wire that nothing protects. Raises `Refusal` FORBIDDEN."""
-        if not inbound.peer.secure:
+        if not (inbound.peer.secure or found.route.public):
             self._plain.require(found.dialect.NAME, sealed=found.route.sealed)
 
     def guest(self, username: str, client_id: str) -> Guest | None:

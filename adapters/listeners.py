@@ -98,6 +98,11 @@ class Listeners:
             "coaps_tcp": lambda at, exchange: self._coap_tcp.start_secure(at.host, at.port, coap, exchange),
         }
 
+    def reload(self) -> None:
+        """Look at the certificate's files now."""
+        if self._material is not None:
+            self._material.look()
+
     def stop_accepting(self) -> None:
         """Take no new connections and requests; those under way go on."""
         for server in (self._http, self._coap, self._coap_tcp, self._mqtt):

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import math
+import re
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from core.model import Plain, Secret
 from core.topic_spaces import is_one_level
 
 ADMIN_TOKEN_CHARACTERS: Final = 20
+_PASSWORD: Final = re.compile(r"(//[^/@:]*:).*@")
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -99,6 +101,8 @@ def plain_rules(known: tuple[str, ...]) -> Callable[[str], PlainRules]:
             dialect, _, word = part.rpartition("=")
             if word not in (each.value for each in Plain) or (dialect and dialect not in known):
                 raise ValueError(f"is no rule; write one of {words}, or DIALECT=WORD with one of {', '.join(known)}")
+            if dialect in rules:
+                raise ValueError(f"says twice what {dialect or 'all dialects'} may do; keep one of them")
             rules[dialect] = Plain(word)
         return PlainRules(rules.pop("", Plain.EVERYTHING), MappingProxyType(rules))
 
@@ -147,6 +151,11 @@ def mqtt_url(text: str) -> str:
     if text and not is_mqtt_address(text):
         raise ValueError("is no address for devices; write tcp://HOST:PORT or ssl://HOST:PORT")
     return text
+
+
+def without_password(text: str) -> str:
+    """Return a setting as it may be shown: of an address that holds a password, that one is left out."""
+    return _PASSWORD.sub(r"\1...@", text)
 
 
 def broker(text: str) -> BrokerAddress | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from adapters.settings import Address
 from adapters.tls import material
@@ -22,6 +23,9 @@ _CERTIFIED: Final = ("HTTPS", "MQTTS", "COAPS_TCP")
 
 _PLAIN: Final = MappingProxyType(
     {"HTTP": "HTTPS", "COAP": "COAPS", "MQTT": "MQTTS", "COAP_TCP": "COAPS_TCP"},
+)
+_ISSUING: Final = MappingProxyType(
+    {"CA_KEY": ("CA_KEY_PASSPHRASE", "CA_CRL_URL"), "CA_URL": ("CA_PASSWORD", "CA_URL_TRUST")},
 )
 _FILES: Final = MappingProxyType(
     {material.CERTIFICATE: "TLS_CERT", material.KEY: "TLS_KEY", material.CLIENT_AUTHORITIES: "TLS_CLIENT_CA"}
@@ -68,6 +72,23 @@ def cautions(values: Mapping[str, Any]) -> list[str]:
     ]
     if values.get("tls_client_ca") and not values.get("tls_cert"):
         found.append("FIRSTLIGHT_TLS_CLIENT_CA does nothing without FIRSTLIGHT_TLS_CERT and FIRSTLIGHT_TLS_KEY")
+    return found + _about_issuing(values)
+
+
+def _about_issuing(values: Mapping[str, Any]) -> list[str]:
+    """Return warnings about who signs certificates: settings that do nothing, and requests that go out in the clear."""
+    found = [
+        f"FIRSTLIGHT_{name} does nothing without FIRSTLIGHT_{needed}"
+        for needed, names in _ISSUING.items()
+        for name in names
+        if values.get(name.lower()) and not values.get(needed.lower())
+    ]
+    if values.get("ca_cert") and not any(values.get(name) for name in ("ca_key", "ca_command", "ca_url")):
+        mend = "one of FIRSTLIGHT_CA_KEY, FIRSTLIGHT_CA_COMMAND and FIRSTLIGHT_CA_URL"
+        found.append(f"FIRSTLIGHT_CA_CERT does nothing without {mend}")
+    url = urlsplit(values.get("ca_url") or "")
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+        found.append("FIRSTLIGHT_CA_URL carries its password in the clear, and anybody may answer; use https://")
     return found
 
 

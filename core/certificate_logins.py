@@ -42,7 +42,8 @@ class CertificateLogins(msgspec.Struct, frozen=True):
         """Return the device whose certificate leads the chain, once it is provisioned where a profile's chain says so.
 
         From the device's own certificate upwards, the first one counts that a device is known by, or that a profile's chains
-        have to come to; without any, a profile's certificate that was not sent and signed the last one.
+        have to come to; without any, a profile's certificate that was not sent and signed the last one. A device signs no
+        others, but an authority's certificate is one whoever made it a credential: it is no secret.
         Raises `Refusal` UNAUTHENTICATED, the same whatever was wrong, and TOO_MANY.
         """
         try:
@@ -57,18 +58,18 @@ class CertificateLogins(msgspec.Struct, frozen=True):
         ids = tuple(credential_id(Certificate(text)) for text in chain.texts)
         anchored = await self.logins.repository.read(AnchorsQuery(ids))
         for place, (found, profiles) in enumerate(zip(known, map(letting_in, anchored), strict=True)):
-            if found is not None:
-                return self._pinned(found, place, chain)
+            if found is not None and place == 0:
+                return self._pinned(found, chain)
             if profiles:
                 return await self._let_in(chain, [Path(chain, place, profiles)], context)
+            if found is not None and not chains.is_authority(chain.certificates[place]):
+                raise BrokenChain(check="chain.device")
         (named,) = await self.logins.repository.read(AnchorsQuery(names=(chains.issuer_name(chain),)))
         if profiles := letting_in(named):
             return await self._let_in(chain, paths_by_name(chain, profiles), context)
         raise unknown("certificate.unknown" if len(chain.texts) == 1 else "chain.anchor")
 
-    def _pinned(self, found: LoginSnapshot, place: int, chain: Chain) -> LoginSnapshot:
-        if place:
-            raise BrokenChain(check="chain.device")
+    def _pinned(self, found: LoginSnapshot, chain: Chain) -> LoginSnapshot:
         self._require_dates(chain)
         return found
 

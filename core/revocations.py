@@ -73,14 +73,14 @@ class RevocationList:
         if self._signer is None:
             raise Refusal(Reason.NOT_FOUND, "this gateway signs no list of revoked certificates", check="issuing.no_crl")
         kept, now = self._kept, self._clock.now()
-        if kept is not None and now - kept.seen_at < FRESH_SECONDS * 1000:
+        if kept is not None and 0 <= now - kept.seen_at < FRESH_SECONDS * 1000:  # a clock may be put back
             return kept.answer
         with self._signing:
             return await self._renewed(self._signer, kept, now)
 
     async def _renewed(self, signer: RevocationSigner, kept: _Kept | None, now: int) -> RevocationsAnswer:
         revoked = await self._revoked(now)
-        if kept is not None and kept.revoked == revoked and now - kept.signed_at < self._life_ms // 2:
+        if kept is not None and kept.revoked == revoked and 0 <= now - kept.signed_at < self._life_ms // 2:
             self._kept = msgspec.structs.replace(kept, seen_at=now)
             return kept.answer
         until = now + self._life_ms

@@ -1,5 +1,6 @@
 """Opens the authority that the settings name."""
 
+import shutil
 import ssl
 from pathlib import Path
 
@@ -41,10 +42,16 @@ def opened(settings: AuthoritySettings, meter: Meter) -> Opened:
 
 def _opened(settings: AuthoritySettings, certificates: tuple[bytes, ...], meter: Meter) -> Opened:
     if settings.command:
+        _require_program(settings.command[0])
         return Opened(CommandAuthority(settings.command, certificates, settings.bounds, meter))
     if settings.url:
         return Opened(_endpoint(settings, certificates, meter))
     return _embedded(settings, certificates, meter)
+
+
+def _require_program(name: str) -> None:
+    if shutil.which(name) is None:
+        raise ValueError(f"FIRSTLIGHT_CA_COMMAND: {name} is no program that this user may run; name one by its path")
 
 
 def _endpoint(settings: AuthoritySettings, certificates: tuple[bytes, ...], meter: Meter) -> EndpointAuthority:

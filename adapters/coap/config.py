@@ -76,5 +76,7 @@ class CoapConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("block_size_exponent must be from 0 (16 bytes) to 6 (1024 bytes)")
         if min(self.dtls_sessions, self.dtls_sessions_per_source, self.dtls_handshakes) < 1:
             raise ValueError("dtls_sessions, dtls_sessions_per_source and dtls_handshakes must be at least 1")
+        if min(self.oscore_contexts, self.tcp_connections, self.tcp_connections_per_source, self.tcp_running) < 1:
+            raise ValueError("oscore_contexts, tcp_connections, tcp_connections_per_source and tcp_running must be at least 1")
         if not self.notifications_per_second > 0:
             raise ValueError("notifications_per_second must be above 0")

@@ -7,6 +7,8 @@ from types import MappingProxyType
 from aiocoap import Message
 from aiocoap.numbers.codes import Code
 from aiocoap.numbers.constants import TransportTuning
+from aiocoap.numbers.optionnumbers import OptionNumber
+from aiocoap.options import Options
 
 from adapters.exchange import NOTHING, Carrier, Inbound, Outbound, Outcome, Peer, Success
 from core.errors import Reason
@@ -74,7 +76,20 @@ def inbound(message: Message, peer: Peer, body: bytes | None = None, identity: I
         body=message.payload if body is None else body,
         identity=identity,
         held=tuple(tag.hex() for tag in options.etags[:MAX_HELD]) if message.code in READING else (),
+        repeat_key="" if message.code in READING else _repeat_key(options),
     )
+
+
+def _repeat_key(options: Options) -> str:
+    """Return the tag of a request that is all in one message: of blocks it tells which belong together (RFC 9175, section 3).
+
+    Bytes that are no ASCII text count as their hex digits.
+    """
+    tags = options.get_option(OptionNumber.REQUEST_TAG)
+    if len(tags) != 1 or options.block1 is not None:
+        return ""
+    tag = tags[0].value
+    return tag.decode("ascii") if all(0x21 <= byte < 0x7F for byte in tag) else f"0x{tag.hex()}"
 
 
 def _pair(item: str) -> tuple[str, str]:

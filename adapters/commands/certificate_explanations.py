@@ -60,12 +60,12 @@ CERTIFICATES: Final = MappingProxyType(
         ),
         "chain.path_length": Explanation("An authority has more authorities below it than it may have.", _REISSUE),
         "chain.key": Explanation(
-            "A key in the chain is too short or of a kind that is not taken: RSA from 2048 bits, P-256, P-384, P-521.",
+            "A key is too short, too slow, or of another kind than RSA (2048 to 8192 bits), P-256, P-384 and P-521.",
             _REISSUE,
         ),
         "chain.digest": Explanation("A certificate is signed over a weak digest; SHA-256 and longer are taken.", _REISSUE),
         "chain.invalid": Explanation(
-            "A certificate in the chain has a name its authority may not give, or an unknown critical part.",
+            "A certificate has a name that its authority may not give, an unknown critical part, or an old X.509 version.",
             _REISSUE,
         ),
         "chain.name": Explanation(

@@ -41,6 +41,11 @@ class Proofs:
             return self._keep(handler, _Known(None))
         return self._keep(handler, self._attended(handler, exchange, identity, peer))
 
+    def still(self, handler: RequestHandler, identity: Identity | None) -> Identity | None:
+        """Return an identity as long as it is true: a body may take long to come."""
+        known = self._known.get(handler)
+        return None if known is not None and known.is_over else identity
+
     def answered(self, handler: RequestHandler) -> bool:
         """Take note that a request is answered; tells whether its connection has to be closed then."""
         known = self._known.get(handler)

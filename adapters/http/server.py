@@ -19,6 +19,7 @@ from adapters.http.streaming import Streams
 from adapters.tls.contexts import Contexts
 from adapters.tls.listening import listen
 from core.errors import Reason, Refusal
+from core.limits import source_of
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -133,6 +134,7 @@ class HttpServer:
         large = _Large()
         try:
             body = await self._read(request, large)
+            identity = self._proofs.still(request.protocol, identity)
             answer = await exchange.handle(translate.inbound(request, peer, body, identity))
             if answer.stream is not None:
                 await self._streams.admit(answer.stream)
@@ -257,7 +259,7 @@ class _Connections(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Count a connection, or end it where there are too many."""
         super().connection_made(handler, transport)
-        source = _address(transport.get_extra_info("peername"))
+        source = source_of(_address(transport.get_extra_info("peername")))
         bound = self._exceeded(source)
         if bound:
             self._meter.bound(bound)

@@ -37,6 +37,7 @@ STATUS: Mapping[Outcome, int] = MappingProxyType(
     }
 )
 QUERY_FIELDS = 64
+REPEAT_KEY = "Idempotency-Key"
 ENTITY_TAGS = 16
 _ENTITY_TAG = re.compile(r'"([0-9a-f]{1,32})"')  # ours are hex: no other can match
 _ESCAPED_SLASH = re.compile("%2f", re.IGNORECASE)
@@ -58,6 +59,7 @@ def inbound(request: web.BaseRequest, peer: Peer, body: bytes, identity: Identit
         content_type=request.headers.get("Content-Type"),
         body=body,
         identity=identity,
+        repeat_key=_repeat_key(request.headers.get(REPEAT_KEY)),
     )
 
 
@@ -92,6 +94,11 @@ def _headers(answer: Outbound) -> dict[str, str]:
     if answer.content_type is not None:
         headers["Content-Type"] = answer.content_type
     return headers
+
+
+def _repeat_key(header: str | None) -> str:
+    """Read a key, a string of RFC 8941 in quotes (draft-ietf-httpapi-idempotency-key-header); many senders leave these out."""
+    return "" if header is None else header.strip().strip('"')
 
 
 def _entity_tags(header: str | None) -> tuple[str, ...]:

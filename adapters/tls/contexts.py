@@ -8,7 +8,8 @@ from OpenSSL import SSL, crypto
 
 from adapters.exchange import Meter
 from adapters.tls.config import TlsConfig
-from adapters.tls.material import Material, ServerMaterial
+from adapters.tls.material import Material, ServerMaterial, prove
+from core.limits import Buckets, Rate, source_of
 
 HTTP = (b"http/1.1",)
 MQTT = (b"mqtt",)
@@ -32,10 +33,15 @@ class Contexts:
     ) -> None:
         self.meter = meter
         self.config = config or TlsConfig()
+        self._pace = Buckets(Rate(self.config.handshakes_per_second, self.config.burst_handshakes))
         self._material = material
         self._protocols = tuple(protocols)
         self.current = server_context(material.current, self._protocols)
         material.subscribe(self._renew)
+
+    def admits(self, address: str, now: float) -> bool:
+        """Tell whether this source may begin one more handshake now; `now` is monotonic, in seconds."""
+        return not self._pace.take(source_of(address), now)
 
     def _renew(self) -> None:
         self.current = server_context(self._material.current, self._protocols)
@@ -54,20 +60,11 @@ def server_context(material: ServerMaterial, protocols: Sequence[bytes] = ()) ->
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_verify_depth(_DEPTH)
-    _prove(context, material)
+    prove(context, material)
     _ask(context, material.client_authorities)
     if protocols:
         context.set_alpn_select_callback(_choice(tuple(protocols)))
     return context
-
-
-def _prove(context: SSL.Context, material: ServerMaterial) -> None:
-    leaf, *others = map(x509.load_der_x509_certificate, material.chain)
-    context.use_certificate(leaf)
-    context.use_privatekey(material.key)
-    for certificate in others:
-        context.add_extra_chain_cert(certificate)
-    context.check_privatekey()
 
 
 def _ask(context: SSL.Context, authorities: Sequence[bytes]) -> None:

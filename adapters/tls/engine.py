@@ -4,6 +4,8 @@ import contextlib
 
 from OpenSSL import SSL, crypto
 
+from adapters.tls.material import openssl_reason
+
 RECORD_BYTES = 16_384
 """The most that one record carries (RFC 8446, section 5.1)."""
 
@@ -103,7 +105,6 @@ def _der(certificate: crypto.X509) -> bytes:
 
 def _reason(error: Exception) -> str:
     """Return OpenSSL's own words, such as `unsupported protocol`."""
-    queue = error.args[0] if error.args else ""
-    if isinstance(queue, list) and queue:
-        return str(queue[-1][-1] or "the TLS library gives no reason")
+    if isinstance(error.args[0] if error.args else "", list):
+        return openssl_reason(error) or "the TLS library gives no reason"
     return "the peer closed" if isinstance(error, SSL.SysCallError) else type(error).__name__

@@ -22,6 +22,6 @@ async def listen(
     """
 
     def accept() -> TlsTransport:
-        return TlsTransport(make_protocol(), contexts.current, contexts.meter, contexts.config, handshake_seconds)
+        return TlsTransport(make_protocol(), contexts, handshake_seconds)
 
     return await asyncio.get_running_loop().create_server(accept, host, port, backlog=backlog)

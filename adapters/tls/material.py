@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from OpenSSL import SSL
 
 log = structlog.get_logger("firstlight")
 
@@ -30,6 +32,14 @@ CLIENT_AUTHORITIES: Final = "client_authorities"
 
 _MOST_BYTES = 1_048_576
 _LEAST_RSA_BITS = 2_048
+# What cryptography raises for what it cannot read; some of it only once a part is asked for.
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class MaterialError(ValueError):
@@ -65,7 +75,29 @@ def read(certificate: Path, key: Path, client_ca: Path | None = None) -> ServerM
             "and write the server's own certificate before those of its authorities",
         )
     authorities = _certificates(CLIENT_AUTHORITIES, client_ca) if client_ca is not None else ()
-    return ServerMaterial(_der(chain), private, _der(authorities))
+    material = ServerMaterial(_der(chain), private, _der(authorities))
+    try:
+        prove(SSL.Context(SSL.TLS_SERVER_METHOD), material)
+    except SSL.Error as error:
+        mend = "give one with a longer key, or a newer signature"
+        raise MaterialError(CERTIFICATE, f"{certificate} is not taken by OpenSSL ({openssl_reason(error)}); {mend}") from error
+    return material
+
+
+def prove(context: SSL.Context, material: ServerMaterial) -> None:
+    """Have a context prove itself with this certificate. Raises `SSL.Error` where OpenSSL does not take it."""
+    leaf, *others = map(x509.load_der_x509_certificate, material.chain)
+    context.use_certificate(leaf)
+    context.use_privatekey(material.key)
+    for certificate in others:
+        context.add_extra_chain_cert(certificate)
+    context.check_privatekey()
+
+
+def openssl_reason(error: Exception) -> str:
+    """Return OpenSSL's own words for what went wrong, such as `unsupported protocol`; empty: it has none."""
+    queue = error.args[0] if error.args else ""
+    return str(queue[-1][-1]) if isinstance(queue, list) and queue else ""
 
 
 class Material:
@@ -151,7 +183,7 @@ def _certificates(part: str, file: Path) -> tuple[x509.Certificate, ...]:
         for certificate in found:
             certificate.public_key()
             certificate.extensions  # noqa: B018 - both are decoded when they are asked for
-    except ValueError as error:
+    except _UNREADABLE as error:
         mend = "give a file with a -----BEGIN CERTIFICATE----- part"
         raise MaterialError(part, f"{file} holds no certificate that can be read; {mend}") from error
     return found
@@ -164,7 +196,7 @@ def _key(file: Path) -> ServerKey:
     except TypeError as error:
         mend = "decrypt it with openssl pkey, and let the file's mode guard it"
         raise MaterialError(KEY, f"{file} is encrypted; {mend}") from error
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise MaterialError(KEY, f"{file} holds no private key; give a file with a -----BEGIN PRIVATE KEY----- part") from error
     if isinstance(key, RSAPrivateKey) and key.key_size < _LEAST_RSA_BITS:
         raise MaterialError(KEY, f"{file} is an RSA key of {key.key_size} bits; give one of {_LEAST_RSA_BITS} or more")

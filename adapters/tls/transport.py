@@ -5,10 +5,8 @@ from collections import deque
 from typing import Any, cast
 
 import structlog
-from OpenSSL import SSL
 
-from adapters.exchange import Meter
-from adapters.tls.config import TlsConfig
+from adapters.tls.contexts import Contexts
 from adapters.tls.engine import RECORD_BYTES, BrokenTls, Engine
 
 _LAST_WORDS_SECONDS = 5.0  # for a peer to take the alert that tells it what was wrong
@@ -28,14 +26,13 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     A handshake that fails or takes too long ends in `connection_lost`, with a `ConnectionError`.
     """
 
-    def __init__(
-        self, protocol: asyncio.BaseProtocol, context: SSL.Context, meter: Meter, config: TlsConfig, handshake_seconds: float
-    ) -> None:
+    def __init__(self, protocol: asyncio.BaseProtocol, contexts: Contexts, handshake_seconds: float) -> None:
         super().__init__()
         self._inner = cast(asyncio.Protocol, protocol)
-        self._context = context
-        self._meter = meter
-        self._config = config
+        self._contexts = contexts
+        self._context = context = contexts.current
+        self._meter = contexts.meter
+        self._config = contexts.config
         self._handshake_seconds = handshake_seconds
         self._engine: Engine | None = Engine(context)  # None once the connection is lost: it holds most of the memory
         self._outer: asyncio.Transport
@@ -59,8 +56,17 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         """Hand on, and give the handshake its time."""
         self._outer = cast(asyncio.Transport, transport)  # uvloop's do not inherit from asyncio's
         self._inner.connection_made(self)
-        if self._handshake_seconds and not self._outer.is_closing():
+        self._require_pace()
+        if self._handshake_seconds and not self.is_closing():
             self._timer = asyncio.get_running_loop().call_later(self._handshake_seconds, self._too_slow)
+
+    def _require_pace(self) -> None:
+        address, loop = self._outer.get_extra_info("peername"), asyncio.get_running_loop()
+        if self.is_closing() or self._contexts.admits(address[0] if address else "", loop.time()):
+            return
+        self._meter.bound("tls.handshakes_per_second")
+        self._closing = True
+        loop.call_soon(self._outer.abort)  # one turn later: who was told just now need not expect the end already
 
     def data_received(self, data: bytes) -> None:
         """Decrypt, piece by piece, and hand on what it comes to."""

@@ -19,6 +19,8 @@ MOST_BYTES = 16 * 1024
 """Of one certificate."""
 
 LEAST_RSA_BITS = 2048
+MOST_RSA_BITS = 8192
+_EXPONENT_BITS = 32
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _CLIENT = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
@@ -78,13 +80,32 @@ def read_chain(sent: tuple[bytes, ...]) -> Chain:
 def require_signed_in_order(chain: Chain) -> None:
     """Check that each certificate is issued and signed by the next one as sent. Raises `BrokenChain`.
 
-    This is all that ThingsBoard checks: neither dates nor CA flags, and nothing above the last one.
+    This is all that ThingsBoard checks: neither dates nor CA flags, and nothing above the last one. Keys that take long to
+    check a signature with are not tried: whoever sends a chain chose them.
     """
     for issued, issuer in zip(chain.certificates, chain.certificates[1:], strict=False):
         try:
+            if not _is_quick(issuer.public_key()):
+                raise BrokenChain(check="chain.key")
             issued.verify_directly_issued_by(issuer)
         except (*_UNREADABLE, InvalidSignature) as error:
             raise BrokenChain(check="chain.signature") from error
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate says that it is an authority's (RFC 5280, section 4.2.1.9)."""
+    try:
+        constraints = _extension(certificate.extensions, x509.BasicConstraints)
+    except _UNREADABLE:
+        return False
+    return constraints is not None and constraints.ca
+
+
+def _is_quick(key: object) -> bool:
+    """Tell whether a signature is checked quickly: with RSA that takes as long as modulus and exponent are."""
+    if not isinstance(key, rsa.RSAPublicKey):
+        return True
+    return key.key_size <= MOST_RSA_BITS and key.public_numbers().e.bit_length() <= _EXPONENT_BITS
 
 
 def signed_by(chain: Chain, authority: str) -> Chain | None:
@@ -197,7 +218,17 @@ def _require_strength(path: tuple[x509.Certificate, ...]) -> None:
 
 
 def _verify(path: tuple[x509.Certificate, ...], now: int) -> None:
-    """Let the library judge the path as a whole: signatures, name constraints, extensions that are critical and not known."""
+    """Let the library judge the path as a whole: signatures, name constraints, extensions that are critical and not known.
+
+    It does not take a first certificate of X.509 version 1, as `openssl x509 -req` makes them. That has no extensions, and its
+    signature was checked before: the path above is judged without it, where nothing there says how it may be called.
+    """
+    if path[0].version is x509.Version.v1:
+        path = path[1:]
+        if any(_extension(each.extensions, x509.NameConstraints) for each in path):
+            raise BrokenChain(check="chain.invalid")
+    if len(path) == 1:
+        return
     anything = verification.ExtensionPolicy.permit_all()
     flagged = anything.require_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, None)
     verifier = (

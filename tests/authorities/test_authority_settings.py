@@ -46,7 +46,7 @@ def test_a_key_may_have_a_passphrase_and_an_authority_no_right_to_sign_lists(tmp
 
 def test_a_command_or_an_address_signs_elsewhere(tmp_path: Path) -> None:
     openssl_authority(tmp_path)
-    by_command = opening(AuthoritySettings(certificate=tmp_path / "ca.pem", command=("sign",)))
+    by_command = opening(AuthoritySettings(certificate=tmp_path / "ca.pem", command=("sh", "sign")))
     assert isinstance(by_command.authority, CommandAuthority)
     by_url = opening(
         AuthoritySettings(certificate=tmp_path / "ca.pem", url="https://ca.example/sign", trust=tmp_path / "ca.pem")
@@ -66,6 +66,7 @@ def test_a_command_or_an_address_signs_elsewhere(tmp_path: Path) -> None:
         ({"key": "nothing"}, r"FIRSTLIGHT_CA_KEY: .*No such file"),
         ({"key": "ca.pem"}, r"FIRSTLIGHT_CA_KEY: .*not a private key"),
         ({"key": "other.key"}, r"FIRSTLIGHT_CA_KEY: .*not that of the first"),
+        ({"command": ("no-such-program",)}, r"FIRSTLIGHT_CA_COMMAND: no-such-program is no program"),
         ({"url": "https://ca.example", "trust": "nothing"}, r"FIRSTLIGHT_CA_URL_TRUST: .*no certificates"),
         ({"url": "https://ca.example", "trust": "ca.key"}, r"FIRSTLIGHT_CA_URL_TRUST: .*no certificates"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.coap.tcp.connection import TURN_MESSAGES, Connection
 from adapters.coap.tcp.framing import Frames, FramingError, frame, reframed
 from tests.coap_tcp.streams import ABORT, CSM, HELLO, PING, PONG, RELEASE, Stream, Streaming, framed, streaming
 from tests.protocols.coap_peers import (
@@ -372,3 +373,41 @@ def test_a_frame_that_is_too_large_is_refused_by_its_head() -> None:
 
 def test_a_datagram_becomes_a_frame() -> None:
     assert reframed(message(CON, GET, 7, token=b"ab", path="who")) == framed(GET, token=b"ab", path="who")
+
+
+async def test_small_messages_without_end_leave_others_their_turn() -> None:
+    async with streaming() as served:
+        busy, other = await served.greeted(), await served.greeted()
+        pings = 50 * TURN_MESSAGES
+        await busy.send(b"\x00\xe2" * pings)
+        for _ in range(1_000_000):  # turns of the loop
+            if any(len(each._frames) for each in served.server._connections.all() if isinstance(each, Connection)):
+                break
+            await asyncio.sleep(0)
+        else:
+            pytest.fail("all of them were taken at once")
+        assert (await other.get("who")).payload == b"nobody False"
+        for _ in range(pings):
+            assert (await busy.receive()).code == PONG
+        assert (await busy.get("who")).payload == b"nobody False"
+        assert served.meter.bounds == {}
+
+
+async def test_who_leaves_in_the_middle_of_many_messages_leaves_nothing() -> None:
+    async with streaming() as served:
+        stream = await served.greeted()
+        await stream.send(b"\x00\xe2" * 50 * TURN_MESSAGES)
+        stream.writer.transport.abort()
+        await until(lambda: served.connections == 0)
+
+
+async def test_each_message_has_a_time_of_its_own() -> None:
+    async with streaming(tcp_message_seconds=0.6) as served:
+        stream = await served.greeted()
+        request = framed(PUT, path="put", payload=b"{}")
+        await stream.send(request[:3])
+        for _ in range(6):
+            await asyncio.sleep(0.2)
+            await stream.send(request[3:] + request[:3])
+            assert (await stream.receive()).dotted == "2.04"
+        assert served.meter.bounds == {}

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from core.certificate_logins import NAME_CHARACTERS, device_name
+from core.chain_paths import MOST_AUTHORITIES
 from core.errors import Conflict, Guard, Reason, Refusal
 from core.limits import Rate
 from core.messages import AccessToken, Certificate, CertificateLogin, Identity, Provisioned
@@ -34,13 +35,17 @@ ROOT = authority("root")
 ANCHOR = authority("field", ROOT)
 PUMP = issue("pump7.example.com", ANCHOR)
 ALONE = issue("alone")
+CROSSED = authority("crossed", ROOT)
 DAY_SECONDS = 86_400
 DAY_MS = 86_400_000
 PATTERN = r"(.*)\.example\.com"
 
 
 def policy(anchor: Holder = ANCHOR, pattern: str = PATTERN, *, create: bool = True, lax: bool = False) -> ChainPolicy:
-    return ChainPolicy(anchor=anchor.id, authorities=(anchor.credential.text,), pattern=pattern, create=create, lax=lax)
+    authorities = (anchor.credential.text,)
+    return ChainPolicy(
+        anchor=anchor.id, anchor_name=anchor.name, authorities=authorities, pattern=pattern, create=create, lax=lax
+    )
 
 
 async def chained(
@@ -174,7 +179,7 @@ async def test_a_new_certificate_takes_the_place_of_the_old_ones_alone() -> None
     assert not (await registry.authenticate.holds(before)).holds
     told = await kinds(registry)
     assert (told[EventKind.PROVISION_SUCCEEDED], told[EventKind.CREDENTIAL_ROTATED], told.total()) == (1, 1, 3)
-    await refused(registry, PUMP, check="certificate.unknown")
+    assert not await registry.is_taken(PUMP.credential)
 
 
 async def test_a_defined_device_with_a_certificate_is_the_one_that_comes() -> None:
@@ -258,6 +263,144 @@ def issued(found: DeviceSnapshot, id: str, lookup: Certificate) -> IssuedCertifi
         not_after=START + 200 * DAY_MS,
         created_at=START,
     )
+
+
+# A chain that ends below what its profile trusts
+
+
+async def test_a_leaf_alone_makes_its_device_as_the_whole_chain_does() -> None:
+    registry = Registry()
+    profile = await chained(registry)
+    identity = await let_in(registry, PUMP)
+    found = await registry.known("pump7")
+    assert (identity.device, found.device.profile) == (found.device.id, profile.id)
+    assert identity.until == START // 1000 * 1000 + 100 * DAY_MS
+    assert await let_in(registry, PUMP) == await let_in(registry, PUMP, ANCHOR) == await let_in(registry, PUMP, ANCHOR, ROOT)
+    newer = await let_in(registry, issue("pump7.example.com", ANCHOR))
+    assert newer.device == identity.device
+    assert not (await registry.authenticate.holds(identity)).holds
+
+
+async def test_a_root_need_not_be_sent() -> None:
+    registry = Registry()
+    await chained(registry, policy(ROOT))
+    assert (await let_in(registry, PUMP, ANCHOR)).device_name == "pump7"
+    assert (await let_in(registry, issue("pump8.example.com", ROOT))).device_name == "pump8"
+    await refused(registry, issue("pump9.example.com", ANCHOR), check="certificate.unknown")
+    other = authority("other", authority("else"))
+    await refused(registry, issue("pump9.example.com", other), other, check="chain.anchor")
+
+
+async def test_what_was_sent_comes_before_what_is_found_by_name() -> None:
+    registry = Registry()
+    above = await chained(registry, policy(ROOT), key="above")
+    sent_too = await chained(registry, key="sent")
+    await let_in(registry, PUMP, ANCHOR)
+    assert (await registry.known("pump7")).device.profile == sent_too.id
+    await registry.profile(Strategy.DISABLED, key="disabled", chain=policy(CROSSED))
+    crossed = issue("pump8.example.com", CROSSED)
+    await let_in(registry, crossed, CROSSED)
+    assert (await registry.known("pump8")).device.profile == above.id
+
+
+@pytest.mark.parametrize("lax", [False, True])
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda: (issue("pump7.example.com", authority("field")),),
+        lambda: (issue("pump7.example.com", authority("field", ROOT)),),
+        lambda: (issue("field"),),
+        lambda: (authority("field"),),
+        lambda: (issue("pump7.example.com", fake := authority("middle", authority("field"))), fake),
+    ],
+    ids=["self-made", "of one root", "of itself", "an authority", "below"],
+)
+async def test_an_authority_of_the_same_name_fails_at_the_signature(forge: Any, lax: bool) -> None:
+    registry = Registry()
+    await chained(registry, policy(pattern="(.*)", lax=lax))
+    await refused(registry, *forge(), check="chain.signature")
+    assert not await registry.devices()
+
+
+async def test_the_path_to_what_was_not_sent_is_valid_too() -> None:
+    registry = Registry()
+    over, narrow = authority("over", ends=-1), authority("narrow", path_length=0)
+    flagless = issue("flagless")
+    for signer in (over, narrow, flagless, ANCHOR):
+        await chained(registry, policy(signer), key=signer.id)
+    middle = authority("middle", narrow)
+    for chain, check in (
+        ((issue("pump7.example.com", over),), "chain.expired"),
+        ((issue("pump7.example.com", middle), middle), "chain.path_length"),
+        ((issue("pump7.example.com", flagless),), "chain.authority"),
+        ((issue("pump7.example.com", ANCHOR, ends=-1),), "certificate.expired"),
+        ((issue("pump7.example.com", ANCHOR, begins=1),), "certificate.early"),
+        ((issue("pump7.example.org", ANCHOR),), "chain.name"),
+        ((authority("pump7.example.com", ANCHOR),), "chain.leaf"),
+        (forged()[:2], "chain.authority"),
+    ):
+        await refused(registry, *chain, check=check)
+    assert not await registry.devices()
+
+
+async def test_a_lax_profile_trusts_what_was_not_sent_by_its_signature_alone() -> None:
+    registry = Registry()
+    over = authority("over", ends=-1)
+    await chained(registry, policy(over), key="strict")
+    lax = await chained(registry, policy(over, lax=True), key="lax")
+    identity = await let_in(registry, issue("pump7.example.com", over))
+    assert identity.until is None
+    assert (await registry.known("pump7")).device.profile == lax.id
+
+
+async def test_authorities_of_one_name_are_told_apart_by_their_signatures() -> None:
+    registry = Registry()
+    holders = [authority("field", ends=100 + number) for number in range(MOST_AUTHORITIES)]
+    profiles = [await chained(registry, policy(each), key=each.id) for each in holders]
+    await registry.profile(Strategy.DISABLED, key="disabled", chain=policy())
+    await chained(registry, policy(holders[0], pattern="(valve.*)"), key="valves")
+    for number, holder in enumerate(holders):
+        await let_in(registry, issue(f"fan{number}.example.com", holder))
+        assert (await registry.known(f"fan{number}")).device.profile == profiles[number].id
+    await refused(registry, PUMP, check="chain.signature")
+    await chained(registry, key="one more")
+    await refused(registry, PUMP, check="chain.authorities")
+    await refused(registry, issue("pump9.example.com", holders[0]), check="chain.authorities")
+    assert (await let_in(registry, PUMP, ANCHOR)).device_name == "pump7"
+    assert (await let_in(registry, PUMP)).device_name == "pump7"
+
+
+async def test_an_authority_that_was_renewed_with_its_key_is_found_in_either_form() -> None:
+    registry = Registry()
+    old = authority("field", key=ANCHOR.key, ends=-1)
+    await chained(registry, policy(old), key="old")
+    await refused(registry, PUMP, check="chain.expired")
+    current = await chained(registry, key="current")
+    await let_in(registry, PUMP)
+    assert (await registry.known("pump7")).device.profile == current.id
+    await chained(registry, policy(authority("field", key=ANCHOR.key)), key="next")
+    assert (await let_in(registry, issue("pump7.example.com", ANCHOR))).device_name == "pump7"
+    await refused(registry, issue("pump8.example.com", ANCHOR), check="chain.ambiguous")
+
+
+async def test_a_leaf_alone_that_was_made_here_and_revoked_does_not_come_back() -> None:
+    registry = Registry()
+    await chained(registry)
+    leaf = issue("pump7.example.com", ANCHOR, serial=0x1A0)
+    await let_in(registry, leaf)
+    record = issued(await registry.known("pump7"), id="1a0", lookup=leaf.credential)
+    await registry.repository.commit(Changes(insert=(record,)))
+    await let_in(registry, issue("pump7.example.com", ANCHOR))
+    await refused(registry, leaf, check="certificate.revoked")
+
+
+async def test_an_issuer_without_a_readable_name_is_nobodys() -> None:
+    registry = Registry()
+    await chained(registry)
+    broken = PUMP.der.replace(b"\x0c\x05field", b"\x02\x05field")
+    with pytest.raises(Refusal) as refusal:
+        await registry.authenticate(CertificateLogin((broken,)), CONTEXT)
+    assert (refusal.value.reason, refusal.value.check) == (Reason.UNAUTHENTICATED, "chain.certificate")
 
 
 # Strict and lax

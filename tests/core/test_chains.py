@@ -11,9 +11,12 @@ from core.crypto.chains import (
     MOST_CERTIFICATES,
     BrokenChain,
     common_name,
+    issuer_name,
     read_chain,
     require_signed_in_order,
     require_valid_path,
+    signed_by,
+    subject_name,
 )
 from tests.core.authorities import Holder, authority, issue, sent, usage
 from tests.fakes import START
@@ -97,6 +100,8 @@ def fault_of(chain: tuple[bytes, ...]) -> str:
     try:
         read = read_chain(chain)
         common_name(read)
+        signed_by(read, ROOT.credential.text)
+        issuer_name(read)
         require_valid_path(read, len(chain) - 1, START)
         require_signed_in_order(read)
     except BrokenChain as broken:
@@ -108,6 +113,22 @@ def test_a_subject_without_a_readable_common_name_has_none() -> None:
     assert common_name(read_chain(sent(issue("")))) == ""
     broken = issue("ABCDEFGH").der.replace(b"ABCDEFGH", b"\xff" * 8)
     assert common_name(read_chain((broken,))) == ""
+
+
+def test_an_issuer_has_the_name_that_its_own_certificate_says() -> None:
+    assert issuer_name(read_chain(sent(LEAF))) == subject_name(MIDDLE.certificate) == authority("middle").name
+    assert issuer_name(read_chain(sent(LEAF, MIDDLE))) == subject_name(ROOT.certificate)
+    assert issuer_name(read_chain(sent(issue("")))) == issue("").name
+    assert len({holder.name for holder in (LEAF, MIDDLE, ROOT, authority("Root"), issue(""))}) == 5
+
+
+@pytest.mark.parametrize("tag", [b"\x02", b"\x03"])
+def test_a_name_that_is_no_text_breaks_the_chain(tag: bytes) -> None:
+    chain = read_chain((authority("factory").der.replace(b"\x0c\x07factory", tag + b"\x07factory"),))
+    for digest in (lambda: issuer_name(chain), lambda: subject_name(chain.certificates[0])):
+        with pytest.raises(BrokenChain) as broken:
+            digest()
+        assert broken.value.check == "chain.certificate"
 
 
 # The order
@@ -126,6 +147,14 @@ def test_each_certificate_is_signed_by_the_next() -> None:
 def test_signatures_are_all_that_the_order_is_about() -> None:
     old = issue("old", ROOT, ends=-1)
     assert order_of(issue("x", old), old, ROOT) == ""
+
+
+def test_an_authority_that_signed_the_last_one_lengthens_the_chain() -> None:
+    chain = read_chain(sent(LEAF))
+    assert signed_by(chain, MIDDLE.credential.text) == read_chain(sent(LEAF, MIDDLE))
+    assert signed_by(read_chain(sent(LEAF, MIDDLE)), ROOT.credential.text) == read_chain(sent(LEAF, MIDDLE, ROOT))
+    for stranger in (ROOT, LEAF, authority("middle"), authority("middle", ROOT)):
+        assert signed_by(chain, stranger.credential.text) is None
 
 
 # The path

@@ -81,6 +81,18 @@ async def test_it_is_signed_anew_where_it_changed_and_when_half_of_its_life_is_o
     assert fleet.authority.lists == 3
 
 
+async def test_a_clock_that_is_put_back_does_not_keep_an_old_list(csr: bytes) -> None:
+    fleet = Fleet()
+    device = await fleet.meter()
+    await fleet.ask(csr)
+    assert await fleet.serials() == set()
+    await fleet.remove(device)
+    fleet.clock.advance(-60)
+    (issued,) = await fleet.issued()
+    assert await fleet.serials() == {issued.certificate.id}
+    assert fleet.authority.lists == 2
+
+
 async def test_more_than_a_page_is_read_and_more_than_may_be_is_refused(csr: bytes) -> None:
     fleet = Fleet(most=5)
     device = await fleet.meter()

@@ -191,5 +191,5 @@ async def test_everybody_may_fetch_the_authority_and_its_list(carrier: Carrier) 
 
 
 def test_what_is_open_to_everybody_holds_no_secret() -> None:
-    sealed = {route.path: route.sealed for route in device_api.ROUTES if route.carrier is Carrier.HTTP}
-    assert (sealed["/v1/ca/certificates"], sealed["/v1/ca/crl"], sealed[PATH]) == (True, True, False)
+    public = {route.path: route.public for route in device_api.ROUTES if route.carrier is Carrier.HTTP}
+    assert (public["/v1/ca/certificates"], public["/v1/ca/crl"], public[PATH]) == (True, True, False)

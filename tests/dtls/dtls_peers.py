@@ -92,7 +92,7 @@ class KnownExchange(WatchedExchange):
         assert isinstance(login, CertificateLogin)
         return CERTIFIED
 
-    def mistrust(self, peer: Peer) -> None:
+    def mistrust(self, peer: Peer, identity: Identity | None = None) -> None:
         self.mistrusted.append(peer)
 
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:

@@ -12,6 +12,7 @@ from core.model import Plain
 from tests.exchange.answering_bench import Bench
 from tests.exchange.stand_in import SOURCE, StandIn, inbound, route
 
+PUBLIC = msgspec.structs.replace(route("/public"), public=True)
 SEALED = msgspec.structs.replace(route("/sealed"), sealed=True)
 
 
@@ -21,7 +22,7 @@ def over_tls(request: Inbound) -> Inbound:
 
 async def ask(rules: PlainRules, request: Inbound) -> Outbound:
     bench = Bench()
-    dialects = (StandIn(route("/ask"), SEALED), StandIn(route("/other"), name="other"))
+    dialects = (StandIn(route("/ask"), SEALED, PUBLIC), StandIn(route("/other"), name="other"))
     return await bench.answering.facing(Face(dialects, rules)).handle(request)
 
 
@@ -31,7 +32,7 @@ async def ask(rules: PlainRules, request: Inbound) -> Outbound:
 )
 async def test_a_rule_for_all_dialects(plain: Plain, open_too: bool, sealed_too: bool) -> None:
     rules = PlainRules(plain)
-    for path, granted in (("/ask", open_too), ("/other", open_too), ("/sealed", sealed_too)):
+    for path, granted in (("/ask", open_too), ("/other", open_too), ("/sealed", sealed_too), ("/public", True)):
         assert (await ask(rules, inbound(path))).outcome is (Success.OK if granted else Reason.FORBIDDEN), path
         assert (await ask(rules, over_tls(inbound(path)))).outcome is Success.OK, path
 

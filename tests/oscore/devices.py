@@ -54,7 +54,7 @@ class OscoreExchange(WatchedExchange):
         self.logins.append(login.proven)
         return login.proven
 
-    def mistrust(self, peer: Peer) -> None:
+    def mistrust(self, peer: Peer, identity: Identity | None = None) -> None:
         self.mistrusted.append(peer)
 
     def attend(self, identity: Identity, peer: Peer, ended: Callable[[], None]) -> Callable[[], None]:

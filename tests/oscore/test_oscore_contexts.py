@@ -10,7 +10,7 @@ import pytest
 from adapters.coap.oscore.context import SecurityContext
 from core.errors import Reason, Refusal
 from core.messages import Identity, OscoreKnown
-from core.model import DEFAULT_TENANT, DeviceId, OscoreState
+from core.model import DEFAULT_TENANT, CredentialId, DeviceId, OscoreState
 from core.oscore_states import OscoreLease
 from core.ports import Changes
 from storage.memory import MemoryRepository
@@ -130,6 +130,22 @@ async def test_a_context_broken_at_the_last_moment_answers_nobody(monkeypatch: p
         device = served.device()
         assert (await device.ask(device.request("/who"))).payload == b"Security context not found"
         assert served.exchange.seen == []
+
+
+async def test_a_message_of_a_credential_that_was_replaced_meanwhile_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with protected() as served:
+        device = served.device()
+        assert (await device.ask(device.request("/who"))).code
+        (begun,) = served.contexts._contexts.values()
+        known = OscoreKnown(SHARED, msgspec.structs.replace(begun.identity, credential=CredentialId("the former one")))
+
+        async def former(*_: Any) -> SecurityContext:
+            return SecurityContext(known)
+
+        monkeypatch.setattr(served.contexts, "find", former)  # what was read before another task began the new one
+        seen = len(served.exchange.seen)
+        assert (await device.ask(device.request("/who"))).payload == b"Security context not found"
+        assert len(served.exchange.seen) == seen
 
 
 async def test_a_fault_around_a_protected_message_is_told_as_such() -> None:

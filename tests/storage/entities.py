@@ -4,6 +4,8 @@ from typing import Any
 
 from core.model import (
     DEFAULT_TENANT,
+    Approval,
+    ApprovalId,
     BootstrapConfig,
     ChainPolicy,
     Channel,
@@ -11,6 +13,7 @@ from core.model import (
     Credential,
     CredentialId,
     CredentialKind,
+    Departure,
     Device,
     DeviceId,
     DirectoryEntry,
@@ -33,12 +36,27 @@ from core.model import (
     Tenant,
     TenantId,
     TokenId,
+    Tombstone,
+    TombstoneId,
 )
 
 
 def a_tenant(number: int = 1, **fields: Any) -> Tenant:
     plain: dict[str, Any] = {"id": TenantId(f"tenant-{number:04}"), "name": f"tenant {number}", "created_at": number}
     return Tenant(**plain | fields)
+
+
+def a_tombstone(number: int = 1, **fields: Any) -> Tombstone:
+    plain: dict[str, Any] = {
+        "id": TombstoneId(f"tombstone-{number:04}"),
+        "tenant": DEFAULT_TENANT,
+        "profile": ProfileId("profile-0001"),
+        "device": DeviceId(f"device-{number:04}"),
+        "name": f"meter-{number}",
+        "departure": Departure.DELETED,
+        "created_at": number,
+    }
+    return Tombstone(**plain | fields)
 
 
 def a_profile(number: int = 1, **fields: Any) -> Profile:
@@ -127,12 +145,14 @@ def some_firmware(number: int = 1) -> Firmware:
 
 def a_chain(number: int = 1, **fields: Any) -> ChainPolicy:
     """Return the policy of chains that come to the authority of this number."""
-    return ChainPolicy(**{"anchor": f"anchor-{number}", "authorities": (f"leading {number}", "on")} | fields)
+    plain = {"anchor": f"anchor-{number}", "anchor_name": f"name-{number}", "authorities": (f"leading {number}", "on")}
+    return ChainPolicy(**plain | fields)
 
 
 def an_oscore_state(number: int = 1, **fields: Any) -> OscoreState:
     """Return how far the context has come whose keys are in the credential of this number."""
-    return OscoreState(**{"id": CredentialId(f"credential-{number:04}"), "sequence": number} | fields)
+    plain: dict[str, Any] = {"id": CredentialId(f"credential-{number:04}"), "sequence": number}
+    return OscoreState(**plain | fields)
 
 
 def an_issued(number: int = 1, **fields: Any) -> IssuedCertificate:
@@ -160,6 +180,25 @@ def a_claim(number: int = 1, **fields: Any) -> PendingClaim:
         "created_at": number,
     }
     return PendingClaim(**plain | fields)
+
+
+def an_approval(number: int = 1, **fields: Any) -> Approval:
+    """Return what a device of the first profile waits for that is called as this number's."""
+    plain: dict[str, Any] = {
+        "id": ApprovalId(f"approval-{number:04}"),
+        "tenant": DEFAULT_TENANT,
+        "profile": ProfileId("profile-0001"),
+        "name": f"sensor-{number:04}",
+        "device": DeviceId(f"device-{number:04}") if number % 2 else None,
+        "source": "192.0.2.7",
+        "stranger": "192.0.2.7",
+        "protocol": "coap",
+        "dialect": "thingsboard",
+        "expires_at": 10_000_000_000_000 + number,
+        "created_at": number,
+        "updated_at": number,
+    }
+    return Approval(**plain | fields)
 
 
 def an_entry(number: int = 1, **fields: Any) -> DirectoryEntry:

@@ -120,6 +120,19 @@ async def test_a_request_under_way_is_answered_before(home: Place, own: Place) -
         await closed(writer)
 
 
+async def test_a_body_that_comes_after_the_end_is_nobodys(home: Place, own: Place) -> None:
+    async with serving(home) as there:
+        reader, writer = await opened(there.port, home.client(own.write("pump-1", signed("pump-1"))))
+        writer.write(b"POST /who HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
+        await until(lambda: there.door.ends)
+        there.door.ends[0]()
+        writer.write(b"}")
+        assert (await _answer(reader)).endswith(b"{}")
+        assert [inbound.identity for inbound in there.door.handled] == [None]
+        assert await asyncio.wait_for(reader.read(), 15) == b""
+        await closed(writer)
+
+
 async def test_a_stream_ends_with_what_was_proved(home: Place, own: Place) -> None:
     parted = asyncio.Event()
 

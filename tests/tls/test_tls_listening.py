@@ -487,6 +487,27 @@ def test_one_who_is_not_wanted_costs_no_handshake(home: Place, loop: str) -> Non
 
 
 @EVERY_LOOP
+def test_a_source_shakes_hands_so_often(home: Place, loop: str) -> None:
+    async def scene() -> None:
+        meter = Counts()
+        async with listening(home.contexts(meter, handshakes_per_second=0.001, burst_handshakes=2)) as there:
+            for _ in range(2):
+                assert "hello" in await s_client(there.port)
+            reader, writer = await asyncio.open_connection(HOST, there.port)
+            await until(lambda: len(there.connections) == 3)
+            protocol = there.connections[2]
+            protocol.transport.write(b"never sent")
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            await asyncio.wait_for(protocol.lost, 15)
+            assert protocol.transport.is_closing()
+            assert meter.bounds == ["tls.handshakes_per_second"]
+            await closed(writer)
+
+    run(loop, scene())
+
+
+@EVERY_LOOP
 def test_two_hundred_at_once(home: Place, loop: str) -> None:
     async def scene() -> None:
         async with listening(home.contexts(Counts())) as there:

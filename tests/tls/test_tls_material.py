@@ -1,6 +1,7 @@
 """The files that TLS is made of: what is wrong with them is told, and what changes is read again."""
 
 import asyncio
+import base64
 import datetime
 import os
 import subprocess
@@ -31,6 +32,19 @@ def encrypted(own: Place) -> None:
     os.replace(own.folder / "encrypted.pem", own.key)
 
 
+def short_curve(own: Place) -> None:
+    words = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime192v1", "-nodes", "-subj", "/CN=x")
+    openssl("req", "-x509", *words, "-keyout", own.key, "-out", own.certificate)
+
+
+def twice_the_same(own: Place) -> None:
+    """Write a certificate that has an extension twice, which is found out only when they are looked at."""
+    twice = [word for part in ("1.2.3.4=ASN1:NULL", "1.2.3.5=ASN1:NULL") for word in ("-addext", part)]
+    openssl("req", "-x509", "-new", "-key", own.key, "-subj", "/CN=x", *twice, "-outform", "DER", "-out", own.certificate)
+    der = own.certificate.read_bytes().replace(b"\x06\x03\x2a\x03\x05", b"\x06\x03\x2a\x03\x04")
+    own.certificate.write_bytes(b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n")
+
+
 FAULTS: dict[str, tuple[Callable[[Place], object], str, str]] = {
     "no certificate file": (lambda own: own.certificate.unlink(), CERTIFICATE, "No such file"),
     "no key file": (lambda own: own.key.unlink(), KEY, "No such file"),
@@ -49,6 +63,8 @@ FAULTS: dict[str, tuple[Callable[[Place], object], str, str]] = {
     ),
     "far too much": (lambda own: own.certificate.write_bytes(bytes(2_000_000)), CERTIFICATE, "larger than"),
     "another's key": (lambda own: own.key.write_bytes(signed("other").key_pem), KEY, "is not the key of the first certificate"),
+    "a key that OpenSSL finds too short": (short_curve, CERTIFICATE, "key too small"),
+    "an extension twice": (twice_the_same, CERTIFICATE, "no certificate that can be read"),
     "an encrypted key": (encrypted, KEY, "openssl pkey"),
     "a short RSA key": (lambda own: openssl("genrsa", "-out", own.key, "1024"), KEY, "2048 or more"),
     "a key for something else": (
@@ -127,7 +143,10 @@ def test_a_certificate_out_of_its_time_is_warned_of(own: Place, days_ago: int, e
     assert [line["event"] for line in lines] == ([event] if event else [])
 
 
-@pytest.mark.parametrize("bounds", [{"reload_seconds": 0.0}, {"handshake_bytes": 1_000}])
+@pytest.mark.parametrize(
+    "bounds",
+    [{"reload_seconds": 0.0}, {"handshake_bytes": 1_000}, {"handshakes_per_second": -1.0}, {"burst_handshakes": 0}],
+)
 def test_bounds_that_make_no_sense_are_refused(bounds: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         TlsConfig(**bounds)

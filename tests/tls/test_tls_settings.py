@@ -91,6 +91,22 @@ def test_authorities_that_nobody_asks_for_are_warned_of(home: Place) -> None:
     assert config.warnings == ("FIRSTLIGHT_TLS_CLIENT_CA does nothing without FIRSTLIGHT_TLS_CERT and FIRSTLIGHT_TLS_KEY",)
 
 
+def test_what_says_nothing_about_who_signs_is_warned_of(home: Place) -> None:
+    alone = {"CA_CERT": str(home.authority), "CA_KEY_PASSPHRASE": "x", "CA_PASSWORD": "y"}
+    config = from_environment({f"FIRSTLIGHT_{name}": value for name, value in alone.items()})
+    assert config.warnings == (
+        "FIRSTLIGHT_CA_KEY_PASSPHRASE does nothing without FIRSTLIGHT_CA_KEY",
+        "FIRSTLIGHT_CA_PASSWORD does nothing without FIRSTLIGHT_CA_URL",
+        "FIRSTLIGHT_CA_CERT does nothing without one of FIRSTLIGHT_CA_KEY, FIRSTLIGHT_CA_COMMAND and FIRSTLIGHT_CA_URL",
+    )
+
+
+@pytest.mark.parametrize(("url", "warned"), [("http://ca.example/x", 1), ("https://ca.example/x", 0), ("http://[::1]:1/x", 0)])
+def test_requests_in_the_clear_to_who_signs_are_warned_of(home: Place, url: str, warned: int) -> None:
+    config = from_environment({"FIRSTLIGHT_CA_CERT": str(home.authority), "FIRSTLIGHT_CA_URL": url})
+    assert sum("FIRSTLIGHT_CA_URL carries" in warning for warning in config.warnings) == len(config.warnings) == warned
+
+
 def test_nothing_but_tls_is_something(home: Place) -> None:
     config = from_environment(given(home, HTTP="", COAP="", MQTT=""))
     assert not any("nothing is served" in warning for warning in config.warnings)

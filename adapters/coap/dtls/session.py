@@ -264,7 +264,8 @@ class Session:
     def _mistrust(self) -> None:
         """End a handshake in which the other end has another key. Silently: the other end must not learn which names exist."""
         self._meter.bound("coap.dtls_wrong_key")
-        self._keeper.exchange.mistrust(self._peer())
+        identity = None if self._preshared is None else self._preshared.identity
+        self._keeper.exchange.mistrust(self._peer(), identity)
         self.end(quietly=True)
 
     def _peer(self, *, secure: bool = False, claim: str = "") -> Peer:

@@ -118,9 +118,13 @@ class Protected:
             plaintext, identifiers = context.open(naming, request.message.code, ciphertext)
         except ProtectionInvalid as error:
             if request.remote.proof is not None or request.whole is not None:  # anybody may put an address on a datagram
-                self._exchange.mistrust(request.remote.peer)
+                self._exchange.mistrust(request.remote.peer, context.identity)
             raise _fault(Code.BAD_REQUEST, "coap.oscore_decryption", "Decryption failed") from error
-        context = await self._contexts.begun(context, self._exchange, request.remote.peer)
+        opened, context = context, await self._contexts.begun(context, self._exchange, request.remote.peer)
+        if (
+            context.identity.credential != opened.identity.credential
+        ):  # replaced at this moment: the message is not its device's
+            raise _fault(Code.UNAUTHORIZED, "coap.oscore_unknown", "Security context not found")
         seal = Sealed(context, self._contexts, identifiers)
         inner = self._inner(request, plaintext, seal)
         if self._is_fresh(naming, context, inner):

@@ -24,6 +24,7 @@ from core.messages import CertificateLogin, Identity
 log = logging.getLogger("adapters.coap")
 
 OPTIONS_BYTES = 64  # what a response has beside its body at most
+TURN_MESSAGES = 64  # of one connection, before others have theirs: a small one costs its sender nearly nothing
 LAST_WORDS_SECONDS = 5.0  # for a client to take what closes a connection
 _TEMPORARY = frozenset({Reason.UNAVAILABLE, Reason.TOO_MANY})
 
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._leave: Any = None
+        self._next_turn: asyncio.Handle | None = None
 
     # What the transport tells
 
@@ -109,10 +111,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End. Requests that run go on: their work is not undone by a lost connection."""
         self._ending = True
-        for timer in (self._timer, self._stall):
-            if timer is not None:
-                timer.cancel()
-        self._timer = self._stall = None
+        for handle in (self._timer, self._stall, self._next_turn):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._stall = self._next_turn = None
         if self._login is not None:
             self._login.cancel()
         if self._leave is not None:
@@ -186,12 +188,16 @@ class Connection(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Take messages as long as there is room for what becomes of them."""
+        taken = 0
         try:
             while not self._is_full():
                 message = self._frames.next()
                 if message is None:
                     break
                 self._take(message)
+                taken += 1
+                if taken == TURN_MESSAGES:
+                    self._next_turn = asyncio.get_running_loop().call_soon(self._go_on)
         except FramingError as error:
             self._connections.meter.bound(str(error))
             self._give_up("no CoAP message")
@@ -200,10 +206,15 @@ class Connection(asyncio.Protocol):
             self._give_up(str(error), error.option)
         self._account()
         self._read_or_rest()
-        self._await_next()
+        self._await_next(taken)
+
+    def _go_on(self) -> None:
+        self._next_turn = None
+        self._pump()
 
     def _is_full(self) -> bool:
-        return self._ending or self._paused or self._login is not None or len(self._running) >= self._config.tcp_running
+        waits = self._login is not None or self._next_turn is not None
+        return self._ending or self._paused or waits or len(self._running) >= self._config.tcp_running
 
     def _take(self, message: Frame) -> None:
         if message.code in signaling.SIGNALS:
@@ -313,14 +324,14 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
-    def _await_next(self) -> None:
+    def _await_next(self, taken: int) -> None:
         if self._ending or self._whole is None:
             return
-        self._await(Phase.MESSAGE if len(self._frames) and not self._is_full() else Phase.NOTHING)
+        phase = Phase.MESSAGE if len(self._frames) and not self._is_full() else Phase.NOTHING
+        if taken or phase is Phase.NOTHING or self._phase is not phase:  # each message has a time of its own
+            self._await(phase)
 
     def _await(self, phase: Phase) -> None:
-        if phase is Phase.MESSAGE and self._phase is phase:
-            return
         self._phase = phase
         seconds = {
             Phase.SETTINGS: self._config.tcp_csm_seconds,

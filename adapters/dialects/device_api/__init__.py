@@ -44,10 +44,16 @@ _TOPIC = "v1/devices/me/firmware"
 _VERSION = f"{_TOPIC}/version"
 _CERTIFICATE = "v1/devices/me/certificate"
 _PUBLIC = (AUTHORITIES, REVOCATIONS)
-_SEALED = (*_PUBLIC, *challenge.OPERATIONS)
 ROUTES = (
     *(
-        Route(carrier=carrier, method=method, path=f"/{path}", operation=operation, sealed=operation in _SEALED)
+        Route(
+            carrier=carrier,
+            method=method,
+            path=f"/{path}",
+            operation=operation,
+            sealed=operation in challenge.OPERATIONS,
+            public=operation in _PUBLIC,
+        )
         for carrier in (Carrier.HTTP, Carrier.COAP)
         for method, path, operation in (
             ("GET", _TOPIC, FIRMWARE),

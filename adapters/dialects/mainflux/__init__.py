@@ -24,10 +24,12 @@ Departures from the originals:
   which is not kept.
 - Escapes in a path are always undone. `mf-raw` takes `Thing <key>` and `Bearer <token>` as well as the bare forms.
 - A redirect, a 405 and an error beyond the originals' own have this gateway's headers too (`Allow`, `X-Request-ID`).
+- A device that has fetched its configuration may have to wait for an operator before it gets it again by its external key (a
+  profile's policy `approve`): 403 until then. By its own secret, and where it has what there is (`If-None-Match`), it need not.
 - Of things, clients and channels there are no tags, identities, groups and parents. A client or channel of Magistrala that is
   not there is 404 where the originals say that it is not allowed. `Location` of a channel of `mg-thing` names a channel.
-- The provision service makes everything or nothing and has certificates made where its layout says so; where a request has no token it uses its API
-  key, and never a password.
+- The provision service makes everything or nothing and has certificates made where its layout says so; where a request has no
+  token it uses its API key, and never a password.
 
 Ours, beside theirs: `GET .../bootstrap/{external_id}/version` and `.../bootstrap/secure/{external_id}/version` tell the
 version and entity tag of a configuration without giving it away. All device paths are served over CoAP, with the key in the
