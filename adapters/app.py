@@ -17,6 +17,7 @@ from adapters.answering import Answering, Identities
 from adapters.authority_work import authority_of
 from adapters.broker_work import BrokerWork, rabbitmq_of
 from adapters.config import Config, SettingError
+from adapters.hooks import WebHooks
 from adapters.http.server import Page
 from adapters.listeners import Listeners, Listening
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
@@ -81,14 +82,15 @@ class Running:
         self.repository: Repository = WatchedRepository(repository, self.watches)
         self.secrets = secrets
         self.issuer = Issuer(vault, gateway.clock, gateway.entropy, ScryptKeys())
-        self.audit = Audit(self.repository, gateway.clock, gateway.entropy, config.limit_events)
+        self.audit = Audit(self.repository, gateway.clock, gateway.entropy, config.limit_events, gateway.meter.bound)
         self.own = OwnAddresses()
         self._log = gateway.log
         self._meter = gateway.meter
         rabbitmq = rabbitmq_of(config, gateway.meter, lambda: self._broker_work)
         authority = authority_of(config, self.issuer, gateway.meter)
         challenges = MemorySingleUse(gateway.clock, gateway.entropy, gateway.meter.bound, config.challenges)
-        ports = Ports(self.repository, self.issuer, self.audit, self.watches, authority, challenges, rabbitmq)
+        self._hooks = _hooks(config, gateway.meter)
+        ports = Ports(self.repository, self.issuer, self.audit, self.watches, authority, challenges, self._hooks, rabbitmq)
         bound = bind(ports, config, self._admin(), self._reserved())
         self.answering = self._answering(gateway, bound)
         self._broker_work = BrokerWork(config, ports, bound, self.answering, self.own, gateway.meter, rabbitmq)
@@ -114,9 +116,15 @@ class Running:
         seconds = self.config.drain_seconds
         left, _ = await asyncio.gather(self.answering.drain(seconds), self._listeners.drain(seconds))
         await self._broker_work.stop()
+        await self._hooks.close()
         if left:
             self._log.warning("stopped before every request was answered", requests=left)
         await self._listeners.close()
+
+    def reload(self) -> None:
+        """Look at the files that may be replaced while the gateway runs."""
+        self._log.info("looking at the certificate's files")
+        self._listeners.reload()
 
     def reach(self) -> demo.Reach:
         """Return the first address of each protocol."""
@@ -186,6 +194,15 @@ class Running:
             pass  # a few thousand went; others had their turn meanwhile
 
 
+def _hooks(config: Config, meter: PrometheusMeter) -> WebHooks:
+    try:
+        return WebHooks(meter, config.hook_trust, config.hook_bounds)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingError(
+            f"FIRSTLIGHT_HOOK_TRUST: {config.hook_trust}: no certificates to read there; name a file of them in PEM"
+        ) from error
+
+
 def build(config: Config) -> Gateway:
     """Return a gateway; nothing is opened yet."""
     return Gateway(config)
@@ -215,6 +232,7 @@ async def _serve(gateway: Gateway, demo_profile: bool) -> None:
     for warning in gateway.config.warnings:
         gateway.log.warning(warning)
     async with gateway.running() as running:
+        loop.add_signal_handler(signal.SIGHUP, running.reload)
         _announce(gateway, running)
         _spare_the_collector()
         if demo_profile:

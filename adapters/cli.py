@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.commands import (
+    approval,
     bootstrap,
     channel,
     config,
@@ -74,7 +75,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for noun in (serve, profile, device, config, channel, firmware, tenant, token, tls, event, explain, enroll, bootstrap):
+    for noun in (
+        serve,
+        profile,
+        device,
+        approval,
+        config,
+        channel,
+        firmware,
+        tenant,
+        token,
+        tls,
+        event,
+        explain,
+        enroll,
+        bootstrap,
+    ):
         noun.add(commands)
     return parser
 

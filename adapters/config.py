@@ -16,6 +16,7 @@ from adapters.brokers.address import BrokerAddress
 from adapters.coap.config import CoapConfig
 from adapters.dialects.mainflux import FLAVOURS
 from adapters.facing import PlainRules
+from adapters.hooks import HookBounds
 from adapters.http.config import HttpConfig
 from adapters.mqtt.config import MqttConfig
 from adapters.settings import Address
@@ -94,6 +95,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ca_password: Secret | None = None
     ca_url_trust: Path | None = None
     ca_crl_url: str = ""
+    hook_trust: Path | None = None
     data: Path = Path("data")
     database: str = "sqlite:data/firstlight.db"
     database_queue: int = 10_000
@@ -135,6 +137,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limit_source: Rate = Rate(50.0, 500.0)
     limit_claim_key: Rate = Rate(500.0, 5_000.0)
     limit_failures: Rate = Rate(1.0, 100.0)
+    limit_failures_pair: Rate = Rate(0.1, 20.0)
     limit_signing: Rate = Rate(0.01, 8.0)
     limit_events: Rate = Rate(200.0, 2_000.0)
     requests: AnsweringConfig = AnsweringConfig()
@@ -143,6 +146,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_bounds: MqttConfig = MqttConfig()
     tls_bounds: TlsConfig = TlsConfig()
     ca_bounds: AuthorityConfig = AuthorityConfig()
+    hook_bounds: HookBounds = HookBounds()
     warnings: tuple[str, ...] = ()
 
 
@@ -156,6 +160,7 @@ _BOUNDS: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
     "MQTT_": ("mqtt_bounds", MqttConfig),
     "TLS_": ("tls_bounds", TlsConfig),
     "CA_": ("ca_bounds", AuthorityConfig),
+    "HOOK_": ("hook_bounds", HookBounds),
 }
 """Every field of these is a setting: `max_body_bytes` of `HTTP_` is `FIRSTLIGHT_HTTP_MAX_BODY_BYTES`."""
 
@@ -247,7 +252,7 @@ def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:
     try:
         return read(text)
     except ValueError as error:
-        shown = "" if name in SECRETS else f"{text!r} "
+        shown = "" if name in SECRETS else f"{settings.without_password(text)!r} "
         raise SettingError(f"{PREFIX}{name}: {shown}{error}") from error
 
 
@@ -302,6 +307,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "RABBITMQ_API": ("rabbitmq_api", settings.http_api),
     "RABBITMQ_PASSWORD": ("rabbitmq_password", settings.optional_secret),
     "SESSION_SECONDS": ("session_seconds", settings.count(1)),
+    "HOOK_TRUST": ("hook_trust", settings.optional_path),
     "CHALLENGES": ("challenges", settings.count(1)),
     "DEVICE_LIMIT": ("device_limit", settings.count(0)),
     "EVENTS_KEEP": ("events_keep", settings.count(1)),
@@ -312,6 +318,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "LIMIT_SOURCE": ("limit_source", settings.rate),
     "LIMIT_CLAIM_KEY": ("limit_claim_key", settings.rate),
     "LIMIT_FAILURES": ("limit_failures", settings.rate),
+    "LIMIT_FAILURES_PAIR": ("limit_failures_pair", settings.rate),
     "LIMIT_SIGNING": ("limit_signing", settings.rate),
     "LIMIT_EVENTS": ("limit_events", settings.rate),
 }

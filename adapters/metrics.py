@@ -31,6 +31,7 @@ class PrometheusMeter(Collector):
         self._durations: dict[tuple[Carrier, str, str], _Durations] = {}
         self._bounds: Counter[str] = Counter()
         self._levels: dict[str, float] = {}
+        self._hooks: dict[str, _Durations] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -50,6 +51,13 @@ class PrometheusMeter(Collector):
     def level(self, name: str, value: float) -> None:
         """Set a level."""
         self._levels[name] = value
+
+    def hook(self, outcome: str, seconds: float) -> None:
+        """Count one question to a hook and the time it took."""
+        durations = self._hooks.get(outcome)
+        if durations is None:
+            durations = self._hooks[outcome] = _Durations()
+        durations.observe(seconds)
 
     def exposition(self) -> bytes:
         """Return all figures as text."""
@@ -73,6 +81,12 @@ class PrometheusMeter(Collector):
         for name, value in self._levels.items():
             levels.add_metric((name,), value)
         yield levels
+        hooks = HistogramMetricFamily(
+            "firstlight_hook_seconds", "Time from question to answer, by outcome.", labels=("outcome",)
+        )
+        for word, durations in self._hooks.items():
+            hooks.add_metric((word,), durations.buckets(), durations.sum)
+        yield hooks
 
 
 class _Durations:

@@ -18,6 +18,7 @@ from core.audit import Audit
 from core.authenticate import Authenticate
 from core.bootstrap import Bootstrap
 from core.broker_questions import AskDelivery, AskLogin, AskTopics, BrokerQuestions
+from core.challenge import BootstrapByChallenge, OfferChallenge
 from core.enrol import Enrol
 from core.fetch_triple import FetchTriple
 from core.fields import ReadFields, WriteFields
@@ -25,16 +26,19 @@ from core.firmware import NoteFirmware, TellFirmware
 from core.handshakes import Handshakes
 from core.issuer import Issuer
 from core.limits import Buckets
+from core.lockout import Lockout
 from core.login import OperatorLogin
 from core.logins import Logins
 from core.messages import (
     AnnounceClaims,
+    AskChallenge,
     AskFields,
     AskFirmware,
     BootstrapRequest,
     ConnectRequest,
     EnrolRequest,
     OpenSession,
+    ProvenBootstrap,
     ProvisionRequest,
     Report,
     ReportFirmware,
@@ -46,12 +50,13 @@ from core.operate import Operate
 from core.operate.directing import LogIn
 from core.operate.messages import Operation, Operations
 from core.permit import Permit
-from core.ports import BrokerAccess, Repository
+from core.ports import BrokerAccess, Hooks, Repository, SingleUse
 from core.provision import Provision
 from core.report import TakeReport
+from core.strategy import APPROVE_NEW
 from core.triples import WEAK_SIGN_METHODS
 
-OPTIONS = thingsboard.OPTIONS | {WEAK_SIGN_METHODS}
+OPTIONS = thingsboard.OPTIONS | {WEAK_SIGN_METHODS, APPROVE_NEW}
 """The names that a profile may switch on."""
 
 
@@ -63,6 +68,8 @@ class Ports(msgspec.Struct, frozen=True):
     audit: Audit
     watches: Watches
     authority: AuthorityWork
+    challenges: SingleUse
+    hooks: Hooks
     access: BrokerAccess | None = None
 
 
@@ -89,8 +96,8 @@ class _Presence(msgspec.Struct, frozen=True):
 def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) -> Bound:
     """Bind them. `admin` is the admin token's, `reserved` are the ids that no tenant may have."""
     base = (ports.repository, ports.issuer, ports.audit)
-    provision = Provision(*base, Buckets(config.limit_source), Buckets(config.limit_claim_key))
-    failures = Buckets(config.limit_failures)
+    provision = Provision(*base, Buckets(config.limit_source), Buckets(config.limit_claim_key), ports.hooks)
+    failures = _lockout(config)
     authenticate = Authenticate(*base, failures, provision, config.plain.default)
     permit = Permit(ports.repository, ports.issuer)
     acquaintances = Acquaintances(Logins(ports.repository, ports.issuer), authenticate.holds)
@@ -99,7 +106,7 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
     operate = Operate(
         *base,
         admin,
-        Buckets(config.limit_failures),
+        _lockout(config),
         OPTIONS,
         reserved,
         claiming,
@@ -110,10 +117,10 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
     return Bound(
         {
             ProvisionRequest: provision,
-            **_of_strangers(base, config),
+            **_of_strangers(base, ports, config),
             **_of_devices(base, authenticate, claiming),
             **ports.authority.use_cases(*base, authenticate, config),
-            LogIn: OperatorLogin(*base, Buckets(config.limit_failures), Buckets(config.limit_failures), config.session_seconds),
+            LogIn: OperatorLogin(*base, _lockout(config), config.session_seconds),
             Operation: operate,
             Operations: operate.each,
             operator.DescribeApi: operator.describe,
@@ -129,17 +136,26 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
     )
 
 
+def _lockout(config: Config) -> Lockout:
+    """Return a rule with tables of its own; without a limit for sources there is none at all."""
+    source = config.limit_failures
+    return Lockout(source, config.limit_failures_pair if source.per_second else source)
+
+
 _Base = tuple[Repository, Issuer, Audit]
 
 
-def _of_strangers(base: _Base, config: Config) -> dict[type, Any]:
+def _of_strangers(base: _Base, ports: Ports, config: Config) -> dict[type, Any]:
     """Return those for devices that have no identity yet."""
     signing = Buckets(config.limit_source), Buckets(config.limit_claim_key)  # these count what is wrong alone
+    failures = _lockout(config)  # of both forms together: a wrong proof is a wrong key
     shared_key = bootstrap_key.parse(config.bootstrap_encrypt_key, config.bootstrap_key_format)
     return {
-        EnrolRequest: Enrol(*base, *signing),
-        ConnectRequest: FetchTriple(*base, *signing),
-        BootstrapRequest: Bootstrap(*base, Buckets(config.limit_failures), shared_key),
+        EnrolRequest: Enrol(*base, *signing, ports.hooks),
+        ConnectRequest: FetchTriple(*base, *signing, ports.hooks),
+        BootstrapRequest: Bootstrap(*base, failures, shared_key),
+        AskChallenge: OfferChallenge(ports.issuer, ports.challenges),
+        ProvenBootstrap: BootstrapByChallenge(*base, failures, ports.challenges),
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.attestation import valid_secrets
+from core.claim_policy import SUSPICION, why_shut
 from core.crypto import signatures
 from core.errors import Reason, Refusal
 from core.issuer import Issuer
@@ -20,9 +21,10 @@ _OPEN = (Strategy.SIGNED, Strategy.DISABLED)
 class Appraisal(msgspec.Struct, frozen=True):
     """Verifies, and counts the proofs that are wrong; those that are right count nowhere, so a fleet may share an address.
 
-    A wrong proof counts against its source and its group together and against its group, beyond which nobody is appraised
-    there, and against its source, beyond which what is wrong is answered TOO_MANY. An unknown group counts as a wrong proof
-    does, and costs the same work, so that nobody can tell them apart.
+    A wrong proof counts against its source and its group together, beyond which nobody from there is appraised; against its
+    group, beyond which only those are whose source was not wrong about it lately; and against its source, beyond which what is
+    wrong is answered TOO_MANY. An unknown group counts as a wrong proof does, and costs the same work, so that nobody can tell
+    them apart.
     """
 
     issuer: Issuer
@@ -59,13 +61,16 @@ class Appraisal(msgspec.Struct, frozen=True):
     def _wait(self, group: str, context: Context) -> float:
         pair, whole = self._keys(group, context)
         now = self.issuer.clock.monotonic()
-        return max(self.sources.wait(pair, now), self.groups.wait(whole, now))
+        return max(self.sources.wait(pair, now), self._wait_of_group(pair, whole, now))
+
+    def _wait_of_group(self, pair: str, whole: str, now: float) -> float:
+        return 0.0 if self.sources.is_full(_doubt(pair), now, SUSPICION) else self.groups.wait(whole, now)
 
     def _require_patience(self, group: str, context: Context) -> None:
         pair, whole = self._keys(group, context)
         now = self.issuer.clock.monotonic()
         require(self.sources.wait(pair, now), "limit.source")
-        require(self.groups.wait(whole, now), "limit.claim_key")
+        require(self._wait_of_group(pair, whole, now), "limit.claim_key")
 
     def _is_signed(self, profile: Profile | None, proof: SignedSerial) -> bool:
         """Compare with both of the secrets that a group may have, whether there are any or not."""
@@ -84,6 +89,8 @@ class Appraisal(msgspec.Struct, frozen=True):
             raise _unknown("signature.time")
         if profile.strategy is Strategy.DISABLED:
             raise Refusal(Reason.FORBIDDEN, "the group lets nobody in", check="group.disabled")
+        if check := why_shut(profile, self.issuer.clock.now()):
+            raise _unknown(check)
         return policy
 
     def _wrong(self, check: str, groups: Sequence[str], context: Context) -> Refusal:
@@ -91,6 +98,7 @@ class Appraisal(msgspec.Struct, frozen=True):
         for group in groups:
             pair, whole = self._keys(group, context)
             self.sources.take(pair, now)
+            self.sources.take(_doubt(pair), now, SUSPICION)
             self.groups.take(whole, now)
         wait = self.sources.take(context.stranger, now)
         return too_many(wait, "limit.source") if wait else _unknown(check)
@@ -98,6 +106,10 @@ class Appraisal(msgspec.Struct, frozen=True):
     def _keys(self, group: str, context: Context) -> tuple[str, str]:
         shortened = group[:_KEY_CHARACTERS]
         return f"{context.stranger} {shortened}", shortened
+
+
+def _doubt(pair: str) -> str:
+    return f"? {pair}"
 
 
 def _unknown(check: str) -> Refusal:

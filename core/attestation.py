@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from core.claim_policy import why_shut
 from core.crypto.vault import Vault
 from core.errors import Reason, Refusal
 from core.messages import ProvenChain, ProvenClaim, SharedSecret
@@ -17,24 +18,28 @@ _WITHOUT_CLAIMS = {
 def verify(profile: Profile | None, evidence: SharedSecret | ProvenClaim | ProvenChain, vault: Vault, now: int) -> Profile:
     """Return the profile that the evidence is for, at a time in milliseconds.
 
-    Raises `Refusal` UNAUTHENTICATED, the same to the device whether the key is unknown, the secret wrong or the profile
-    disabled; only `check` tells them apart. Where a secret is shown all of them do the same work: two opened secrets, two
-    comparisons.
+    Raises `Refusal` UNAUTHENTICATED, the same to the device whether the key is unknown, the secret wrong, the profile disabled
+    or the key burned or outside its time; only `check` tells them apart. Where a secret is shown all of them do the same work:
+    two opened secrets, two comparisons.
     """
     match evidence:
         case SharedSecret():
             return _verify_secret(profile, evidence, vault, now)
         case ProvenClaim():
-            return _require_claimable(profile)
+            return _require_claimable(profile, now)
         case ProvenChain():
-            return _require_chain(profile)
+            return _require_chain(profile, now)
         case _:
             assert_never(evidence)
 
 
-def takes_claims(profile: Profile) -> bool:
-    """Tell whether devices get in by the profile's key and secret."""
-    return profile.strategy not in _WITHOUT_CLAIMS
+def takes_claims(profile: Profile, now: int) -> bool:
+    """Tell whether devices get in by the profile's key and secret, at a time in milliseconds."""
+    return not _why_without_claims(profile, now)
+
+
+def _why_without_claims(profile: Profile, now: int) -> str:
+    return _WITHOUT_CLAIMS.get(profile.strategy, "") or why_shut(profile, now)
 
 
 def _verify_secret(profile: Profile | None, evidence: SharedSecret, vault: Vault, now: int) -> Profile:
@@ -43,21 +48,23 @@ def _verify_secret(profile: Profile | None, evidence: SharedSecret, vault: Vault
         raise _unknown("claim.empty")
     if profile is not None and not any(right):
         raise _unknown("claim.secret")
-    return _require_claimable(profile)
+    return _require_claimable(profile, now)
 
 
-def _require_claimable(profile: Profile | None) -> Profile:
+def _require_claimable(profile: Profile | None, now: int) -> Profile:
     if profile is None:
         raise _unknown("claim.key")
-    if not takes_claims(profile):
-        raise _unknown(_WITHOUT_CLAIMS[profile.strategy])
+    if check := _why_without_claims(profile, now):
+        raise _unknown(check)
     return profile
 
 
-def _require_chain(profile: Profile | None) -> Profile:
+def _require_chain(profile: Profile | None, now: int) -> Profile:
     """Return the profile while it lets devices in by a chain: it may have been changed since that was checked."""
     if profile is None or profile.strategy is not Strategy.CERTIFICATE_CHAIN:
         raise _unknown("profile.no_chain")
+    if check := why_shut(profile, now):
+        raise _unknown(check)
     return profile
 
 

@@ -1,10 +1,12 @@
 """Records attempts and changes as events, refused ones included, without letting strangers fill the disk."""
 
 import contextlib
+from collections.abc import Callable
 
 from core.crypto.tokens import new_id
 from core.errors import Conflict, Reason, Refusal
 from core.limits import Buckets, Rate
+from core.lockout import CHECK
 from core.messages import Context
 from core.model import DEFAULT_TENANT, Device, DeviceId, Event, EventId, EventKind, Profile, ProfileId, TenantId
 from core.ports import Changes, Clock, Entropy, Repository
@@ -17,14 +19,22 @@ class Audit:
     """Makes events; those of refused requests are written at once, up to `refusals` a second over all sources.
 
     Requests that were refused because there were too many are a hundredth of that for each source: what a flood is told must
-    not keep out what others are told, nor push it out of what is kept.
+    not keep out what others are told, nor push it out of what is kept. `count` is told the names of alarms.
     """
 
-    def __init__(self, repository: Repository, clock: Clock, entropy: Entropy, refusals: Rate) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        clock: Clock,
+        entropy: Entropy,
+        refusals: Rate,
+        count: Callable[[str], None] | None = None,
+    ) -> None:
         self._repository = repository
         self._clock = clock
         self._entropy = entropy
         self._refusals = Buckets(refusals, entries=1)
+        self._count = count
         self._turned_away = Buckets(Rate(refusals.per_second / _SHARE, max(refusals.burst / _SHARE, 1.0)))
 
     def event(
@@ -96,8 +106,23 @@ class Audit:
             device=device.id if device else None,
             device_name=device_name or (device.name if device else ""),
             check=refusal.check,
-            detail=refusal.detail,
+            detail=refusal.aside or refusal.detail,
         )
+        with contextlib.suppress(Refusal, Conflict):
+            await self._repository.commit(Changes(events=(event,)))
+
+    def alarm(self) -> None:
+        """Count an alarm of `core.lockout`."""
+        if self._count is not None:
+            self._count(CHECK)
+
+    async def guessed(self, context: Context, shown: str, tenant: TenantId = DEFAULT_TENANT) -> None:
+        """Count and record that somebody guesses at an identity, by the name under which it may be shown."""
+        self.alarm()
+        if self._refusals.take("", self._clock.monotonic()):
+            return
+        detail = "more wrong secrets came than one address may send"
+        event = self.event(EventKind.IDENTITY_GUESSED, context, tenant=tenant, device_name=shown, check=CHECK, detail=detail)
         with contextlib.suppress(Refusal, Conflict):
             await self._repository.commit(Changes(events=(event,)))
 

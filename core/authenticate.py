@@ -8,14 +8,17 @@ from core.certificate_logins import CertificateLogins
 from core.configuration import is_let_in
 from core.errors import Conflict, Reason, Refusal
 from core.issuer import Issuer
-from core.limits import Buckets, require
+from core.limits import require
+from core.lockout import Lockout
 from core.logins import Found, Logins, UserLogin, secret_proof, unknown
 from core.messages import CertificateLogin, Context, Identity, Login, Standing
-from core.model import CredentialId, CredentialKind, Device, DeviceId, DeviceState, EntryId, EventKind, Plain, Strategy
+from core.model import CredentialId, CredentialKind, Device, DeviceId, DeviceState, EntryId, EventKind, Plain
+from core.named import Named, named
 from core.plain import require_protected, require_wire
 from core.ports import Changes, Repository
 from core.provision import Provision
 from core.queries import ConfigQuery, DeviceQuery, EntryQuery, KeySnapshot, LoginSnapshot, ProfileQuery
+from core.trials import Trials
 
 _COUNTED = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.MALFORMED})
 
@@ -26,17 +29,18 @@ _NO_GUESS = frozenset({_INACTIVE, "plain.refused"})
 
 
 class Authenticate(msgspec.Struct, frozen=True):
-    """The use case. Only refused logins count against a source, so many devices behind one address do no harm.
+    """The use case. Refused logins count as `Lockout` says, so many devices behind one address do no harm.
 
     A client secret is good as long as the device's configuration, where it has one, is active (Mainflux and Magistrala: state
-    1). Other credentials do not ask for it. Certificates are looked at where there is `provision`, by which devices get in that
-    come with a chain of them. `plain` is what is done on unprotected wires at all.
+    1). Other credentials do not ask for it. One that is on trial takes the place of all older ones. Certificates are looked at
+    where there is `provision`, by which devices get in that come with a chain of them. `plain` is what is done on unprotected
+    wires at all.
     """
 
     repository: Repository
     issuer: Issuer
     audit: Audit
-    failures: Buckets
+    failures: Lockout
     provision: Provision | None = None
     plain: Plain = Plain.EVERYTHING
 
@@ -44,25 +48,29 @@ class Authenticate(msgspec.Struct, frozen=True):
         """Return whose credential this is, after marking the device's first login.
 
         Raises `Refusal`, recorded as an event: UNAUTHENTICATED (as `WrongSecret` where it may be told that only the secret is
-        wrong), MALFORMED and FORBIDDEN for logins that no device here makes, TOO_MANY after too many from one source.
+        wrong), MALFORMED and FORBIDDEN for logins that no device here makes, TOO_MANY after too many from one
+        source, UNAVAILABLE.
         """
         found: Found | None = None
+        who = named(login)
         try:
-            self._require_patience(context)
+            self._require_patience(who, context)
             found = await self._find(login, context)
-            self._require_patience(context)  # again: guesses made side by side get no further than one by one
+            self._require_patience(who, context)  # again: guesses made side by side get no further than one by one
             if not isinstance(found, UserLogin):
                 self._require_usable(found.device)
             await self._require_wire(found, context)
             if isinstance(found, LoginSnapshot) and await self._is_inactive(found.device, found.credential.kind):
                 raise unknown("config.inactive")
+            identity = await self._identity(found, context)
         except Refusal as refusal:
             if refusal.reason in _COUNTED and refusal.check not in _NO_GUESS:
-                self.failures.take(context.stranger, self.issuer.clock.monotonic())
+                await self._count(who, context)
             device = found.device if found and not isinstance(found, UserLogin) else None
             await self.audit.refused(EventKind.LOGIN_REFUSED, context, refusal, device=device)
             raise
-        return await self._identity(found, context)
+        self.failures.right(context.stranger, who.known)
+        return identity
 
     async def holds(self, identity: Identity) -> Standing:
         """Tell whether what a connection proved once is true still, and until when. Raises `Refusal` UNAVAILABLE."""
@@ -97,8 +105,12 @@ class Authenticate(msgspec.Struct, frozen=True):
             profile = await self.repository.read(ProfileQuery(found.device.tenant, found.device.profile))
             require_protected(profile.plain if profile is not None else None)
 
-    def _require_patience(self, context: Context) -> None:
-        require(self.failures.wait(context.stranger, self.issuer.clock.monotonic()), "limit.login")
+    def _require_patience(self, who: Named, context: Context) -> None:
+        require(self.failures.wait(context.stranger, who.known, self.issuer.clock.monotonic()), "limit.login")
+
+    async def _count(self, who: Named, context: Context) -> None:
+        if self.failures.wrong(context.stranger, who.guessed, self.issuer.clock.monotonic()):
+            await self.audit.guessed(context, who.shown)
 
     @property
     def _logins(self) -> Logins:
@@ -136,7 +148,10 @@ class Authenticate(msgspec.Struct, frozen=True):
             raise unknown("device.discarded")
 
     async def _connected(self, found: LoginSnapshot, context: Context) -> None:
-        device = _at_first_login(found, self.issuer.clock.now())
+        if found.credential.trial:
+            await Trials(self.repository, self.issuer, self.audit).adopt(found, context)
+            return
+        device = lifecycle.at_first_login(found.device, found.profile, self.issuer.clock.now())
         if device is None:
             return
         event = self.audit.device_event(EventKind.DEVICE_CONNECTED, context, device)
@@ -144,17 +159,3 @@ class Authenticate(msgspec.Struct, frozen=True):
             await self.repository.commit(Changes(replace=(device,), events=(event,)))
         except Conflict:
             return  # the same device logged in elsewhere at this moment, or an operator changed it: nothing is lost
-
-
-def _at_first_login(found: LoginSnapshot, now: int) -> Device | None:
-    """Return the device as its first login leaves it; None: it has been here before.
-
-    A defined device of a pre-provisioned profile stays that: it has still to fetch what it was given.
-    """
-    device = found.device
-    if device.state is DeviceState.ASSOCIATED and device.connected_at is None:
-        return msgspec.structs.replace(lifecycle.renew(device, now), connected_at=now)
-    fetches = device.state is DeviceState.DEFINED and found.profile.strategy is Strategy.PRE_PROVISIONED
-    if fetches or device.state not in (DeviceState.DEFINED, DeviceState.PROVISIONED):
-        return None
-    return lifecycle.advance(device, DeviceState.CONNECTED, now)

@@ -9,11 +9,11 @@ from core.crypto.cfb import IV_BYTES, Envelope
 from core.errors import Reason, Refusal, registry_busy
 from core.fetching import ATTEMPTS, Fetching, forbidden
 from core.issuer import Issuer
-from core.limits import Buckets
+from core.lockout import Lockout
 from core.messages import ANY_ETAG, Bootstrapped, BootstrapRequest, Context, EncryptedKey, Identity, PlainKey
-from core.model import Secret
+from core.model import DEFAULT_TENANT, Secret
 from core.ports import Repository
-from core.queries import BootstrapSnapshot, KeySnapshot
+from core.queries import BootstrapSnapshot, KeySnapshot, TenantQuery
 
 
 class _Presented(msgspec.Struct, frozen=True):
@@ -28,13 +28,14 @@ class Bootstrap(msgspec.Struct, frozen=True):
 
     A wrong key counts against its source and external id together. An unknown external id counts against its source, and that
     limits unknown ones alone: a device that is refused for ever does not keep others behind the same address out.
-    `shared_key` is the AES key of secure bootstrap, 16, 24 or 32 bytes; None: secure bootstrap is switched off.
+    `shared_key` is the AES key of secure bootstrap, 16, 24 or 32 bytes; None: secure bootstrap is switched off. It is also for
+    the devices of tenants that do not have it.
     """
 
     repository: Repository
     issuer: Issuer
     audit: Audit
-    failures: Buckets
+    failures: Lockout
     shared_key: bytes | None = None
 
     async def __call__(self, request: BootstrapRequest, context: Context) -> Bootstrapped:
@@ -51,30 +52,39 @@ class Bootstrap(msgspec.Struct, frozen=True):
                 raise Refusal(Reason.NOT_FOUND, "secure bootstrap is switched off", check="bootstrap.secure_off")
             for _ in range(ATTEMPTS):
                 known = await fetching.know(request.external_id)
-                proved = self._prove(request, known)
+                proved = self._prove(request, known, shut=await self._is_shut(request, known))
                 await fetching.require_wire(proved.device, context, sealed=False)
                 found = await fetching.find(request.external_id, proved)
                 if found is None:
                     continue
                 result = self._open(fetching, request, found)
-                if result.unchanged or request.version_only or await fetching.record(result, context):
+                by_key = not isinstance(request.proof, Identity) or request.proof.credential is None
+                if result.unchanged or request.version_only or await fetching.record(result, context, by_key=by_key):
                     return result
             raise registry_busy()
         except Refusal as refusal:
             told = await fetching.refuse(refusal, request.external_id, known, context)
             raise told from refusal.__cause__
 
-    def _prove(self, request: BootstrapRequest, known: KeySnapshot | None) -> KeySnapshot:
+    async def _is_shut(self, request: BootstrapRequest, known: KeySnapshot | None) -> bool:
+        """Tell whether a device's tenant has no secure bootstrap; of a device that is not known another tenant is read."""
+        if not isinstance(request.proof, EncryptedKey):
+            return False
+        tenant = await self.repository.read(TenantQuery(known.device.tenant if known else DEFAULT_TENANT))
+        return tenant is None or not tenant.secure_bootstrap
+
+    def _prove(self, request: BootstrapRequest, known: KeySnapshot | None, *, shut: bool) -> KeySnapshot:
         """Return the device that proved itself. Every external key that is wrong, and every unknown id, costs the same work.
 
-        Nothing of the configuration is read before.
+        Nothing of the configuration is read before. Where secure bootstrap is `shut` a device is as one that is not known.
         """
         vault = self.issuer.vault
         presented = self._presented(request.proof)
         expected = Seals(vault).external_key(known.device.id, known.external_key) if known else vault.open_decoy()
         right = expected == presented.key
-        if known is None:
-            raise Refusal(Reason.NOT_FOUND, "there is no configuration for this external id", check="bootstrap.unknown")
+        if known is None or shut:
+            check = "bootstrap.unknown" if known is None else "bootstrap.secure_tenant"
+            raise Refusal(Reason.NOT_FOUND, "there is no configuration for this external id", check=check)
         if isinstance(request.proof, Identity):
             if request.proof.device != known.device.id:
                 raise Refusal(Reason.FORBIDDEN, "the connection is another device's", check="identity.other")

@@ -84,9 +84,13 @@ class CertificateLogins(msgspec.Struct, frozen=True):
         self._require_dates(chain)
         await self._require_not_revoked(chain)
         chosen = await self._choose(_candidates(chain, willing(paths, self.logins.issuer.clock.now())))
-        until = None if chosen.policy.lax else chain.not_after
+        strict = not chosen.policy.lax
         request = ProvisionRequest(
-            evidence=ProvenChain(chosen.profile.provision_key, until),
+            evidence=ProvenChain(
+                chosen.profile.provision_key,
+                until=chain.not_after if strict else None,
+                since=chain.not_before if strict else None,
+            ),
             device_name=chosen.name,
             credential=Certificate(chain.texts[0]),
         )

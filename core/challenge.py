@@ -15,7 +15,7 @@ from core.crypto.challenges import IV_BYTES, NONCE_BYTES, AnswerSeal, ExchangeKe
 from core.errors import Refusal, registry_busy
 from core.fetching import ATTEMPTS, Fetching, forbidden
 from core.issuer import Issuer
-from core.limits import Buckets
+from core.lockout import Lockout
 from core.messages import AskChallenge, ChallengeOffered, Context, ProvenBootstrap, SealedBootstrap
 from core.ports import Clock, Repository, SingleUse
 from core.queries import KeySnapshot
@@ -57,7 +57,7 @@ class BootstrapByChallenge(msgspec.Struct, frozen=True):
     repository: Repository
     issuer: Issuer
     audit: Audit
-    failures: Buckets
+    failures: Lockout
     single_use: SingleUse
 
     async def __call__(self, request: ProvenBootstrap, context: Context) -> SealedBootstrap:

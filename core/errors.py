@@ -32,11 +32,13 @@ class Refusal(Exception):
 
     `detail` is one sentence that is safe to send to whoever asked. `check` names the check that refused, for the operator
     alone (`firstlight explain`): a device must not be able to tell a wrong key from a wrong secret. `retry_after` is in
-    seconds. The cause, where there is one, goes to the log through `raise ... from`.
+    seconds. `aside` is what operators are told in place of the detail, where a device must not be told as much. The cause,
+    where there is one, goes to the log through `raise ... from`.
     """
 
-    def __init__(self, reason: Reason, detail: str, *, check: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: Reason, detail: str, *, check: str, retry_after: float | None = None, aside: str = "") -> None:
         super().__init__(detail)
+        self.aside = aside
         self.reason = reason
         self.detail = detail
         self.check = check
@@ -68,6 +70,8 @@ class Guard(enum.Enum):
     PROFILE_NAME = "profile_name"  # unique per tenant
     PROVISION_KEY = "provision_key"  # unique over the whole system
     OSCORE_CONTEXT = "oscore_context"  # a credential has one state at most
+    APPROVAL_NAME = "approval_name"  # unique per profile
+    APPROVAL_ROOM = "approval_room"  # how many may wait for operators, of one source and of all
     CERTIFICATE_SERIAL = "certificate_serial"  # unique over the whole system
     TOKEN_NAME = "token_name"  # unique per tenant  # noqa: S105 - the name of a guard, no secret
     EXTERNAL_ID = "external_id"  # unique over the whole system
@@ -75,6 +79,7 @@ class Guard(enum.Enum):
     CONFIG_NAME = "config_name"  # unique per tenant among the configurations that want it so
     TENANT_ID = "tenant_id"  # unique over the whole system
     DEVICE_LIMIT = "device_limit"  # the tenant's number of devices
+    DEVICE_BUDGET = "device_budget"  # how many devices a claim key makes; none once it is burned
     REFERENCE = "reference"  # what an entity points at exists
     VERSION = "version"  # an entity is replaced or deleted only as it was read
 

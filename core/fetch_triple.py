@@ -2,6 +2,7 @@
 
 import msgspec
 
+from core.admission import Admission
 from core.appraisal import Appraisal
 from core.audit import Audit
 from core.errors import Reason, Refusal
@@ -9,7 +10,7 @@ from core.issuer import Issuer
 from core.limits import Buckets
 from core.messages import ConnectRequest, Context, Enrolled, SignedSerial
 from core.model import Profile, SignedPolicy, TenantId
-from core.ports import Repository
+from core.ports import Hooks, Repository
 from core.queries import DeviceSnapshot, EnrolSnapshot, SignedDevicesQuery
 from core.registration import Newcomer, Registrar, require_allocated
 
@@ -38,6 +39,7 @@ class FetchTriple(msgspec.Struct, frozen=True):
     audit: Audit
     sources: Buckets
     claim_keys: Buckets
+    hooks: Hooks | None = None
 
     async def __call__(self, request: ConnectRequest, context: Context) -> Enrolled:
         """Return a triple that was allocated before. Raises `Refusal`, after recording it as an event.
@@ -47,16 +49,17 @@ class FetchTriple(msgspec.Struct, frozen=True):
         """
         asker = await self._proved(request.proof, context)
         if request.sub is None:
-            return await self._registrar.repeat(asker.found, context)
+            return await self._registrar.repeat(asker.found, request.connection, context)
         await self._require_gateway(asker.found, context)
         if request.sub.branch is not None and request.sub.named_by_gateway:
             return await self._branch(asker, request.sub.branch, context)
         behind = await self._proved(request.sub.proof or _NO_PROOF, context)
-        return await self._registrar.repeat(behind.found, context)
+        return await self._registrar.repeat(behind.found, request.connection, context)
 
     @property
     def _registrar(self) -> Registrar:
-        return Registrar(self.repository, self.issuer, self.audit)
+        admission = Admission(self.hooks, self.repository, self.issuer, self.audit)
+        return Registrar(self.repository, self.issuer, self.audit, admission)
 
     async def _proved(self, proof: SignedSerial, context: Context) -> _Proved:
         """Return the device that signed, and its group's policy."""

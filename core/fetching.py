@@ -3,19 +3,24 @@
 import msgspec
 
 from core import lifecycle
+from core.approvals import CHECKS, Approvals
 from core.audit import Audit
 from core.configuration import Seals, client_secret
 from core.errors import Conflict, Reason, Refusal
 from core.issuer import Issuer
-from core.limits import Buckets, require, too_many
+from core.limits import require, too_many
+from core.lockout import Lockout
 from core.messages import Bootstrapped, Context
-from core.model import Device, DeviceState, EventKind
+from core.model import DEFAULT_TENANT, Device, DeviceState, EventKind, Reprovision
 from core.plain import require_protected
-from core.ports import Changes, Repository
+from core.ports import Changes, Delete, Repository
 from core.queries import BootstrapQuery, BootstrapSnapshot, ExternalKeyQuery, KeySnapshot, ProfileQuery
 
 ATTEMPTS = 3
-_ID_CHARACTERS = 255  # no external id is longer, so no two of them share a bucket
+_NO_GUESS = CHECKS | {"plain.refused"}
+_ID_CHARACTERS = 255  # no external id is longer, so no two of them are counted as one
+
+_AS_UNKNOWN = frozenset({"bootstrap.unknown", "bootstrap.secure_tenant"})
 
 
 class Fetching(msgspec.Struct, frozen=True):
@@ -27,11 +32,12 @@ class Fetching(msgspec.Struct, frozen=True):
     repository: Repository
     issuer: Issuer
     audit: Audit
-    failures: Buckets
+    failures: Lockout
 
     def require_patience(self, external_id: str, context: Context) -> None:
         """Turn away who was wrong too often. Raises `Refusal` TOO_MANY."""
-        require(self.failures.wait(_bucket(external_id, context), self.issuer.clock.monotonic()), "limit.bootstrap")
+        wait = self.failures.wait_pair(context.stranger, _name(external_id), self.issuer.clock.monotonic())
+        require(wait, "limit.bootstrap")
 
     async def know(self, external_id: str) -> KeySnapshot | None:
         """Return what it takes to check a proof, and nothing of what the configuration holds. Raises `Refusal` UNAVAILABLE."""
@@ -47,6 +53,19 @@ class Fetching(msgspec.Struct, frozen=True):
         profile = None if context.secure else await self.repository.read(ProfileQuery(device.tenant, device.profile))
         if profile is not None:
             require_protected(profile.plain, sealed=sealed)
+
+    async def _granted(self, device: Device, context: Context) -> tuple[Delete, ...]:
+        """Return the use of the grant that a device needs to be given again what it has, none where it needs none.
+
+        Raises `Refusal` FORBIDDEN where it has to wait for an operator, `Conflict` where that changed meanwhile.
+        """
+        if device.state is DeviceState.DEFINED:
+            return ()
+        profile = await self.repository.read(ProfileQuery(device.tenant, device.profile))
+        if profile is None or profile.reprovision is not Reprovision.APPROVE:
+            return ()
+        approvals = Approvals(self.repository, self.issuer, self.audit)
+        return (Delete(await approvals.require(profile, device.name, device, context)),)
 
     def open(self, found: BootstrapSnapshot) -> Bootstrapped:
         """Return what a device that proved itself may have. Raises `Refusal` FORBIDDEN where it is shut out."""
@@ -66,8 +85,12 @@ class Fetching(msgspec.Struct, frozen=True):
             etag=seals.etag(found.config, secret, found.channels, content, certificates),
         )
 
-    async def record(self, result: Bootstrapped, context: Context) -> bool:
-        """Record that a device got its configuration, and its first time; False: something changed meanwhile, read again."""
+    async def record(self, result: Bootstrapped, context: Context, *, by_key: bool = True) -> bool:
+        """Record that a device got its configuration, and its first time; False: something changed meanwhile, read again.
+
+        One that comes again `by_key`, and not by a credential that it was given, may have to wait for an operator: `Refusal`
+        FORBIDDEN.
+        """
         device = result.device
         told = f"version {result.config.version}"
         event = self.audit.device_event(EventKind.BOOTSTRAP_SUCCEEDED, context, device, told)
@@ -75,9 +98,11 @@ class Fetching(msgspec.Struct, frozen=True):
         if device.state is DeviceState.DEFINED:
             first = (lifecycle.advance(device, DeviceState.PROVISIONED, self.issuer.clock.now()),)
         try:
-            await self.repository.commit(Changes(replace=first, events=(event,)))
+            used = await self._granted(device, context) if by_key else ()
+            await self.repository.commit(Changes(replace=first, delete=used, events=(event,)))
         except Conflict:
             return False
+        self.failures.right(context.stranger, _name(result.config.external_id))
         return True
 
     async def refuse(
@@ -89,7 +114,9 @@ class Fetching(msgspec.Struct, frozen=True):
         does not keep others behind the same address out. Where an unknown id and a wrong proof are to look `alike`, that limits
         both of them.
         """
-        counted = self._counted(refusal, external_id, context, alike=alike)
+        counted, alarmed = self._counted(refusal, external_id, context, alike=alike)
+        if alarmed:
+            await self.audit.guessed(context, _name(external_id), known.device.tenant if known else DEFAULT_TENANT)
         await self.audit.refused(
             EventKind.BOOTSTRAP_REFUSED,
             context,
@@ -99,15 +126,15 @@ class Fetching(msgspec.Struct, frozen=True):
         )
         return counted
 
-    def _counted(self, refusal: Refusal, external_id: str, context: Context, *, alike: bool) -> Refusal:
+    def _counted(self, refusal: Refusal, external_id: str, context: Context, *, alike: bool) -> tuple[Refusal, bool]:
+        """Return what the device is told, and whether this raises the alarm."""
         now = self.issuer.clock.monotonic()
-        # Who is refused for the wire alone has the right key: that was no guess.
-        is_guess = refusal.reason is Reason.FORBIDDEN and refusal.check != "plain.refused"
-        if is_guess:
-            self.failures.take(_bucket(external_id, context), now)
-        of_source = is_guess if alike else refusal.check == "bootstrap.unknown"
-        wait = self.failures.take(context.stranger, now) if of_source else 0.0
-        return too_many(wait, "limit.bootstrap") if wait else refusal
+        # Who is refused for the wire alone, or waits for an operator, has the right key: that was no guess.
+        is_guess = refusal.reason is Reason.FORBIDDEN and refusal.check not in _NO_GUESS
+        alarmed = is_guess and self.failures.wrong_pair(context.stranger, _name(external_id), now)
+        of_source = is_guess if alike else refusal.check in _AS_UNKNOWN
+        wait = self.failures.sources.take(context.stranger, now) if of_source else 0.0
+        return too_many(wait, "limit.bootstrap") if wait else refusal, alarmed
 
 
 def forbidden(check: str) -> Refusal:
@@ -115,8 +142,9 @@ def forbidden(check: str) -> Refusal:
     return Refusal(Reason.FORBIDDEN, "the external key is not right", check=check)
 
 
-def _bucket(external_id: str, context: Context) -> str:
-    return f"{context.stranger} {external_id[:_ID_CHARACTERS]}"
+def _name(external_id: str) -> str:
+    """Return what an external id is counted and shown by."""
+    return external_id[:_ID_CHARACTERS]
 
 
 def _require_let_in(device: Device) -> None:

@@ -8,15 +8,17 @@ import msgspec
 from core.audit import Audit
 from core.errors import Refusal
 from core.issuer import Issuer
-from core.limits import Buckets, require
-from core.messages import Context, OscoreKnown, OscoreQuestion, Preshared, PresharedQuestion
+from core.limits import require
+from core.lockout import Lockout
+from core.messages import Context, Identity, OscoreKnown, OscoreQuestion, Preshared, PresharedQuestion, ProvenLogin
 from core.model import EventKind
+from core.named import named
 from core.oscore_contexts import OscoreContexts
 from core.ports import Repository
 from core.preshared import PresharedKeys
 
 Q = TypeVar("Q")
-A = TypeVar("A")
+A = TypeVar("A", Preshared, OscoreKnown | None)
 
 
 class Handshakes(msgspec.Struct, frozen=True):
@@ -25,7 +27,7 @@ class Handshakes(msgspec.Struct, frozen=True):
     repository: Repository
     issuer: Issuer
     audit: Audit
-    failures: Buckets
+    failures: Lockout
 
     async def preshared(self, question: PresharedQuestion, context: Context) -> Preshared:
         """Return the key of a PSK identity; of one that is not known, a key that nobody has.
@@ -38,19 +40,26 @@ class Handshakes(msgspec.Struct, frozen=True):
         """Return an OSCORE context, None where there is none. Raises `Refusal` as `preshared` does."""
         return await self._ask(OscoreContexts(self.repository, self.issuer).find, question, context)
 
-    def mistrust(self, context: Context) -> None:
-        """Count a key that was wrong against its source, whose address must have been verified: others could name it too."""
-        self.failures.take(context.stranger, self.issuer.clock.monotonic())
+    def mistrust(self, context: Context, identity: Identity | None = None) -> None:
+        """Count a key that was wrong against its source, whose address must have been verified: others could name it too.
+
+        `identity` is the device whose key it should have been.
+        """
+        if self.failures.wrong(context.stranger, _name(identity), self.issuer.clock.monotonic()):
+            self.audit.alarm()
 
     async def _ask(self, find: Callable[[Q], Awaitable[A]], question: Q, context: Context) -> A:
         try:
-            self._require_patience(context)
             found = await find(question)
-            self._require_patience(context)  # again: guesses made side by side get no further than one by one
+            # Afterwards, as what is asked for names nobody yet; so guesses made side by side get no further than one by one.
+            name = "" if found is None else _name(found.identity)
+            require(self.failures.wait(context.stranger, name, self.issuer.clock.monotonic()), "limit.login")
             return found
         except Refusal as refusal:
             await self.audit.refused(EventKind.LOGIN_REFUSED, context, refusal)
             raise
 
-    def _require_patience(self, context: Context) -> None:
-        require(self.failures.wait(context.stranger, self.issuer.clock.monotonic()), "limit.login")
+
+def _name(identity: Identity | None) -> str:
+    """Return what the login that follows a handshake is counted by."""
+    return "" if identity is None else named(ProvenLogin(identity)).known

@@ -3,7 +3,7 @@
 import msgspec
 
 from core.errors import Reason, Refusal
-from core.model import Device, DeviceState
+from core.model import Device, DeviceState, Profile, Strategy
 
 NEXT: dict[DeviceState, frozenset[DeviceState]] = {
     DeviceState.DEFINED: frozenset({DeviceState.PROVISIONED, DeviceState.CONNECTED, DeviceState.DISCARDED}),
@@ -45,6 +45,19 @@ def give_up(device: Device, now: int) -> Device:
     return msgspec.structs.replace(
         device, state=state, owner="", associated_at=None, updated_at=now, version=device.version + 1
     )
+
+
+def at_first_login(device: Device, profile: Profile, now: int) -> Device | None:
+    """Return the device as its first login leaves it; None: it has been here before.
+
+    A defined device of a pre-provisioned profile stays that: it has still to fetch what it was given.
+    """
+    if device.state is DeviceState.ASSOCIATED and device.connected_at is None:
+        return msgspec.structs.replace(renew(device, now), connected_at=now)
+    fetches = device.state is DeviceState.DEFINED and profile.strategy is Strategy.PRE_PROVISIONED
+    if fetches or device.state not in (DeviceState.DEFINED, DeviceState.PROVISIONED):
+        return None
+    return advance(device, DeviceState.CONNECTED, now)
 
 
 def renew(device: Device, now: int) -> Device:

@@ -7,6 +7,12 @@ import msgspec
 
 from core.errors import Reason, Refusal
 
+APPROVALS = 10_000
+"""How many devices of a tenant may wait for an operator's approval, or for the end of one that they have."""
+
+APPROVALS_OF_SOURCE = 100
+"""How many of them may have asked from one source."""
+
 _AWAY_SECONDS = 2.0
 
 
@@ -44,12 +50,16 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, key: str, now: float) -> float:
-        """Take one token at a monotonic time in seconds; returns 0 or the seconds to wait until there is one."""
-        if not self._rate.per_second:
+    def take(self, key: str, now: float, rate: Rate | None = None) -> float:
+        """Take one token at a monotonic time in seconds; returns 0 or the seconds to wait until there is one.
+
+        `rate` is that of a key that has one of its own, always the same.
+        """
+        rate = rate or self._rate
+        if not rate.per_second:
             return 0.0
-        tokens = self._tokens(key, now)
-        wait = self._wait(tokens)
+        tokens = self._tokens(key, now, rate)
+        wait = _wait(tokens, rate)
         self._buckets[key] = (tokens if wait else tokens - 1, now)
         self._buckets.move_to_end(key)
         if len(self._buckets) > self._entries:
@@ -58,14 +68,19 @@ class Buckets:
 
     def wait(self, key: str, now: float) -> float:
         """Return what `take` would, and take nothing."""
-        return self._wait(self._tokens(key, now)) if self._rate.per_second else 0.0
+        return _wait(self._tokens(key, now, self._rate), self._rate) if self._rate.per_second else 0.0
 
-    def _tokens(self, key: str, now: float) -> float:
-        tokens, then = self._buckets.get(key, (self._rate.burst, now))
-        return min(self._rate.burst, tokens + (now - then) * self._rate.per_second)
+    def is_full(self, key: str, now: float, rate: Rate) -> bool:
+        """Tell whether nothing was taken lately of what has a rate of its own."""
+        return self._tokens(key, now, rate) >= rate.burst
 
-    def _wait(self, tokens: float) -> float:
-        return 0.0 if tokens >= 1 else (1 - tokens) / self._rate.per_second
+    def _tokens(self, key: str, now: float, rate: Rate) -> float:
+        tokens, then = self._buckets.get(key, (rate.burst, now))
+        return min(rate.burst, tokens + (now - then) * rate.per_second)
+
+
+def _wait(tokens: float, rate: Rate) -> float:
+    return 0.0 if tokens >= 1 else (1 - tokens) / rate.per_second
 
 
 def require(wait: float, check: str) -> None:

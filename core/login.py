@@ -7,10 +7,11 @@ from core.crypto import session_tokens
 from core.crypto.session_tokens import Audience, Session
 from core.errors import Reason, Refusal
 from core.issuer import Issuer
-from core.limits import Buckets, require
+from core.limits import require
+from core.lockout import Lockout
 from core.logins import Logins
 from core.messages import Context
-from core.model import DirectoryEntry, EventKind, TenantId
+from core.model import DEFAULT_TENANT, DirectoryEntry, EventKind, TenantId
 from core.operate.directing import LoggedIn, LogIn
 from core.operate.entry_rules import fold_login
 from core.ports import Changes, Repository
@@ -20,7 +21,7 @@ LIFETIME_SECONDS = 900
 
 
 class OperatorLogin(msgspec.Struct, frozen=True):
-    """The use case. Only refused logins count: against their source in `sources`, and against the login in `logins`.
+    """The use case. Only refused logins count, as `Lockout` says.
 
     The token is kept nowhere; it ends after `lifetime_seconds`, and with the password that it was opened with.
     """
@@ -28,8 +29,7 @@ class OperatorLogin(msgspec.Struct, frozen=True):
     repository: Repository
     issuer: Issuer
     audit: Audit
-    sources: Buckets
-    logins: Buckets
+    failures: Lockout
     lifetime_seconds: int = LIFETIME_SECONDS
 
     async def __call__(self, request: LogIn, context: Context) -> LoggedIn:
@@ -52,23 +52,21 @@ class OperatorLogin(msgspec.Struct, frozen=True):
 
     async def _prove(self, request: LogIn, context: Context) -> DirectoryEntry:
         tenant, login = TenantId(request.tenant), fold_login(request.login)
-        # A digest: whatever length strangers give their logins, each takes the same room.
-        name = self.issuer.vault.lookup("login attempts", f"{tenant}\0{login}").hex()
+        name = f"user {tenant}\0{login}"
         self._require_room(context.stranger, name)
         entry = await self.repository.read(EntryLoginQuery(tenant, login))
         verifier = b"" if entry is None or entry.role is None else entry.verifier
         matches = await self.issuer.password_matches(verifier, request.password)
         self._require_room(context.stranger, name)  # once more: many guesses may have waited for their keys together
         if not matches or entry is None:
-            now = self.issuer.clock.monotonic()
-            self.sources.take(context.stranger, now)
-            self.logins.take(name, now)
+            if self.failures.wrong(context.stranger, name, self.issuer.clock.monotonic()):
+                await self.audit.guessed(context, login, DEFAULT_TENANT if entry is None else entry.tenant)
             raise Refusal(Reason.UNAUTHENTICATED, "account, login or password are not right", check="login.password")
+        self.failures.right(context.stranger, name)
         return entry
 
     def _require_room(self, source: str, name: str) -> None:
-        now = self.issuer.clock.monotonic()
-        require(max(self.sources.wait(source, now), self.logins.wait(name, now)), "limit.login")
+        require(self.failures.wait(source, name, self.issuer.clock.monotonic()), "limit.login")
 
     def _open(self, entry: DirectoryEntry) -> LoggedIn:
         expires_at = self.issuer.clock.now() // 1000 + self.lifetime_seconds

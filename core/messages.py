@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from core.crypto.cfb import Envelope
+from core.crypto.challenges import AnswerSeal
 from core.limits import source_of
 from core.model import BootstrapConfig, Channel, CredentialId, Device, DeviceId, Firmware, Profile, ProfileId, Secret, TenantId
 
@@ -102,23 +103,27 @@ class ProvenClaim(msgspec.Struct, frozen=True):
 class ProvenChain(msgspec.Struct, frozen=True):
     """A chain of certificates that has been checked against the profile of this claim key.
 
-    The credential that comes of it is over at `until`, in milliseconds since the Unix epoch (None: it stays).
+    The credential that comes of it is over at `until`, in milliseconds since the Unix epoch (None: it stays). It takes the
+    place of no certificate that was made after `since` (None: of any).
     """
 
     key: str
     until: int | None = None
+    since: int | None = None
 
 
 class ProvisionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A device asks for its identity.
 
     `device_name` None or empty: the registry names it. `credential` None: the registry makes an access token.
-    `metadata` is kept with a device that is created.
+    `metadata` is kept with a device that is created. `proof` is what it still has of what it was given before, or what its
+    connection proved.
     """
 
     evidence: SharedSecret | ProvenClaim | ProvenChain
     device_name: str | None = None
     credential: CredentialValue | None = None
+    proof: "TokenLogin | MqttLogin | Identity | None" = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -316,6 +321,37 @@ class Bootstrapped(msgspec.Struct, frozen=True, kw_only=True):
         return self.device.id, *(channel.id for channel in self.channels)
 
 
+class AskChallenge(msgspec.Struct, frozen=True):
+    """A device that is to prove its external key asks for what it is to prove it with; `nonce` are 32 bytes of its own."""
+
+    external_id: str
+    nonce: bytes
+
+
+class ChallengeOffered(msgspec.Struct, frozen=True, kw_only=True):
+    """A challenge, to be brought back as it is, and the gateway's nonce; it is good once, within its lifetime."""
+
+    challenge: bytes
+    nonce: bytes
+    lifetime_seconds: int
+
+
+class ProvenBootstrap(msgspec.Struct, frozen=True, kw_only=True):
+    """A device asks for its configuration with a challenge that it was given for this id and nonce, and 32 bytes of proof."""
+
+    external_id: str
+    nonce: bytes
+    challenge: bytes
+    proof: bytes
+
+
+class SealedBootstrap(msgspec.Struct, frozen=True):
+    """A device's configuration, and what seals the document that it goes into."""
+
+    bootstrapped: Bootstrapped
+    seal: AnswerSeal
+
+
 class SignedSerial(msgspec.Struct, frozen=True):
     """A device's serial and its proof: `digest` is over serial, `timestamp` (milliseconds, as its digits) and a secret."""
 
@@ -327,11 +363,13 @@ class SignedSerial(msgspec.Struct, frozen=True):
 class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A device that signs with its group's secret asks for its identity.
 
-    `label` is what it is to be called, `metadata` is kept with it; both count at its first registration alone.
+    `label` is what it is to be called, `metadata` is kept with it; both count at its first registration alone. `connection` is
+    what that proved by itself.
     """
 
     group: str
     proof: SignedSerial
+    connection: Identity | None = None
     label: str = ""
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -345,9 +383,13 @@ class BranchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered device asks for its credentials again, or a gateway for those of a device behind it."""
+    """A registered device asks for its credentials again, or a gateway for those of a device behind it.
+
+    `connection` is what that proved by itself.
+    """
 
     proof: SignedSerial
+    connection: Identity | None = None
     sub: BranchRequest | None = None
 
 

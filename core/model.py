@@ -17,6 +17,8 @@ TokenId = NewType("TokenId", str)
 EventId = NewType("EventId", str)
 ChannelId = NewType("ChannelId", str)
 EntryId = NewType("EntryId", str)
+ApprovalId = NewType("ApprovalId", str)
+TombstoneId = NewType("TombstoneId", str)
 
 Lookup = NewType("Lookup", bytes)
 """Keyed digest (HMAC-SHA-256, 32 bytes) by which a secret is found without being stored."""
@@ -65,8 +67,10 @@ class Reprovision(enum.Enum):
     """What a profile answers a device that asks again."""
 
     DENY = "deny"
-    SAME = "same"
-    ROTATE = "rotate"
+    SAME = "same"  # the credential that it has
+    ROTATE = "rotate"  # a new one, on trial
+    APPROVE = "approve"  # nothing until an operator grants it, then once what `ROTATE` gives
+    PROVE = "prove"  # what `ROTATE` gives, where it proves that it has a credential or key of its own still
 
 
 class Reallocation(enum.Enum):
@@ -129,6 +133,7 @@ class EventKind(enum.Enum):
     BOOTSTRAP_SUCCEEDED = "bootstrap.succeeded"
     BOOTSTRAP_REFUSED = "bootstrap.refused"
     LOGIN_REFUSED = "login.refused"
+    IDENTITY_GUESSED = "identity.guessed"
     REQUEST_REFUSED = "request.refused"
     CERTIFICATE_ISSUED = "certificate.issued"
     CERTIFICATE_REFUSED = "certificate.refused"
@@ -144,8 +149,11 @@ class EventKind(enum.Enum):
     ASSOCIATION_OFFERED = "association.offered"
     ASSOCIATION_REFUSED = "association.refused"
     FIRMWARE_REPORTED = "firmware.reported"
+    APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_DECIDED = "approval.decided"
     CREDENTIAL_ISSUED = "credential.issued"
     CREDENTIAL_ROTATED = "credential.rotated"
+    CREDENTIAL_ADOPTED = "credential.adopted"
     CREDENTIAL_READ = "credential.read"
     CONFIG_CREATED = "config.created"
     CONFIG_CHANGED = "config.changed"
@@ -161,17 +169,24 @@ class EventKind(enum.Enum):
     PROFILE_CREATED = "profile.created"
     PROFILE_CHANGED = "profile.changed"
     PROFILE_DELETED = "profile.deleted"
+    PROFILE_BURNED = "profile.burned"
+    LEAVE_GRANTED = "leave.granted"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event, no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event, no secret
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose devices they are. `devices` is counted by the store and ignored on the way in."""
+    """Whose devices they are. `devices` is counted by the store and ignored on the way in.
+
+    With `secure_bootstrap` its devices may fetch their configurations under the AES key that all devices share, where the
+    gateway has one: inherited from Mainflux, without integrity.
+    """
 
     id: TenantId
     name: str
     device_limit: int | None = None
     devices: int = 0
+    secure_bootstrap: bool = False
     created_at: int
     version: int = 1
 
@@ -210,13 +225,15 @@ class ChainPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How devices are let in by the certificate that they show in TLS, and the chain behind it.
 
     `authorities` are certificates as `credentials.certificate` has them: the first is the one that a chain has to come to,
-    those behind it lead on to its root. `anchor` is the credential id of the first; several profiles may have it in common,
-    and are told apart by their patterns. `pattern` is a regular expression that is sought in the common name of
-    the leaf; its first group is the device's name. With `create` a device that is not known is made. A `lax` policy looks at
-    signatures and the time of the leaf alone, as ThingsBoard does: not at the dates of authorities, CA flags and path lengths.
+    those behind it lead on to its root. `anchor` is the credential id of the first and `anchor_name` a digest of its subject,
+    by which it is found where a device does not send it; several profiles may have both in common, and are told apart by their
+    patterns. `pattern` is a regular expression that is sought in the common name of the leaf; its first group is the device's
+    name. With `create` a device that is not known is made. A `lax` policy looks at signatures and the time of the leaf alone,
+    as ThingsBoard does: not at the dates of authorities, CA flags and path lengths.
     """
 
     anchor: str
+    anchor_name: str
     authorities: tuple[str, ...]
     pattern: str = "(.*)"
     create: bool = True
@@ -231,6 +248,52 @@ class IssuingPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     lifetime_s: int
     key_pairs: bool = False
+
+
+class ClaimRate(msgspec.Struct, frozen=True):
+    """Devices that are let in per minute in the long run, and how many at once after a pause."""
+
+    per_minute: int
+    burst: int
+
+
+class ClaimPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a profile's claim key reaches, whoever has it; also where devices sign with its secret or come with its chain.
+
+    It makes `budget` devices at most, counted for ever, and lets devices in, new ones and those that ask again, from `opens_at`
+    until `closes_at`, both in milliseconds since the Unix epoch, and as many at a time as `rate` and, from one source,
+    `source_rate` say. What they call themselves, which is their serial where they sign, has to be one of `names`, one a line,
+    or within one of `ranges` such as `meter-0001..meter-5000`, or match all of the regular expression `pattern`. What is None
+    or empty limits nothing. With `tombstones` a device that was deleted or revoked comes back by an operator's leave alone.
+    From `burned_at` on the key is dead, for good.
+    """
+
+    budget: int | None = None
+    opens_at: int | None = None
+    closes_at: int | None = None
+    names: str = ""  # one text: a tuple of thousands would be taken apart whenever the profile is read
+    ranges: tuple[str, ...] = ()
+    pattern: str = ""
+    rate: ClaimRate | None = None
+    source_rate: ClaimRate | None = None
+    tombstones: bool = True
+    burned_at: int | None = None
+
+    @property
+    def allowance(self) -> int | None:
+        """Return how many devices the key may make in all, None where any number of them."""
+        return self.budget if self.burned_at is None else 0
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is asked before a device of a profile is let in: a service of the operator's behind `url`.
+
+    `secret`, sealed, signs what it is asked. Without an answer within `seconds` nobody is let in.
+    """
+
+    url: str
+    secret: Sealed
+    seconds: int = 5
 
 
 class Plain(enum.Enum):
@@ -250,6 +313,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `credential_kind` is the one kind of credential that its devices have; None: any. `firmware` is what its devices should run.
     `chain` is there where devices come with a chain of certificates, `issuing` where they may have certificates from here.
     `plain` is what they may do on an unprotected wire, None: what the gateway says. `metadata` is kept for those who made it.
+    `claims` limits what its claim key is good for. `made` is how many devices that key has made, counted by the store since
+    there are `claims`, from the number of devices that the profile had then, and ignored on the way in; None: never.
+    `hook` is asked before a device is let in, None: nobody is.
     """
 
     id: ProfileId
@@ -266,6 +332,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     chain: ChainPolicy | None = None
     issuing: IssuingPolicy | None = None
     plain: Plain | None = None
+    claims: ClaimPolicy | None = None
+    made: int | None = None
+    hook: Hook | None = None
     credential_kind: CredentialKind | None = None
     firmware: Firmware | None = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -310,7 +379,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a device proves itself with.
 
     `lookup` finds it, `verifier` is what else must match (empty: nothing else), `sealed` is the value where the device or a
-    factory may be given it again (None: it was shown once). From `expires_at` on it is worthless (None: it stays).
+    factory may be given it again (None: it was shown once). From `expires_at` on it is worthless (None: it stays). One on
+    `trial` takes the place of all older ones at its first accepted login; until then they are as good as it is.
     """
 
     id: CredentialId
@@ -320,6 +390,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     verifier: bytes = b""
     sealed: Sealed | None = None
     expires_at: int | None = None
+    trial: bool = False
     created_at: int
     version: int = 1
 
@@ -374,6 +445,73 @@ class PendingClaim(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
     created_at: int
     version: int = 1
+
+
+class Verdict(enum.Enum):
+    """What operators said to a device that waits for their approval."""
+
+    WAITING = "waiting"  # nothing yet
+    GRANTED = "granted"
+    REFUSED = "refused"
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A device with the right claim asks for its identity, and an operator is to say whether it gets one.
+
+    `name` is what it calls itself (its serial where it signs), unique among those of its profile. `device` is the one of that
+    name when it asked; None: there was none. `source` is the address that it first asked from, `stranger` what limits count
+    that as. A grant is good once. From `expires_at` on there is nothing to it, whatever the verdict is.
+    """
+
+    id: ApprovalId
+    tenant: TenantId
+    profile: ProfileId
+    name: str
+    device: DeviceId | None = None
+    verdict: Verdict = Verdict.WAITING
+    source: str = ""
+    stranger: str = ""
+    protocol: str = ""
+    dialect: str = ""
+    expires_at: int
+    created_at: int
+    updated_at: int
+    version: int = 1
+
+    def is_over(self, now: int) -> bool:
+        """Tell whether its time is over."""
+        return self.expires_at <= now
+
+
+class Departure(enum.Enum):
+    """How a device left."""
+
+    DELETED = "deleted"
+    REVOKED = "revoked"  # it is there still, and has no credentials
+
+
+class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that is not to come back by a claim key of its tenant: by its name, or among those that sign by its serial.
+
+    It counts while there is no device of that name or serial, or one without credentials. Until `leave_until` an operator lets
+    it come back, once: that takes the tombstone away. One that is inserted takes the place of those with its name or serial.
+    `serial` is empty for devices without a serial of their own; `device` may be gone.
+    """
+
+    id: TombstoneId
+    tenant: TenantId
+    profile: ProfileId
+    device: DeviceId
+    name: str
+    serial: str = ""
+    departure: Departure
+    leave_until: int | None = None
+    created_at: int
+    version: int = 1
+
+    def gives_leave(self, now: int) -> bool:
+        """Tell whether the device may come back at this time."""
+        return self.leave_until is not None and now < self.leave_until
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):

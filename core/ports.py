@@ -4,12 +4,13 @@ A set of changes is a value, so a store may gather those of many requests into o
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from core.messages import Identity
 from core.model import (
+    Approval,
     BootstrapConfig,
     Channel,
     Credential,
@@ -22,7 +23,11 @@ from core.model import (
     OscoreState,
     PendingClaim,
     Profile,
+    ProfileId,
+    Secret,
     Tenant,
+    TenantId,
+    Tombstone,
 )
 from core.queries import Query, S
 
@@ -34,6 +39,8 @@ Entity = (
     | OscoreState
     | IssuedCertificate
     | PendingClaim
+    | Approval
+    | Tombstone
     | Channel
     | BootstrapConfig
     | DirectoryEntry
@@ -58,12 +65,14 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
     `replace` holds entities in their new form: version n takes the place of version n - 1 and of no other. Deletions are
     made first, then replacements, then insertions, so a new credential may take over the lookup of one that goes.
+    `made_by` is the profile by whose claim key the devices that are inserted are made; that may have made all it may.
     """
 
     insert: tuple[Entity, ...] = ()
     replace: tuple[Entity, ...] = ()
     delete: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = ()
+    made_by: ProfileId | None = None
 
 
 class Repository(Protocol):
@@ -87,7 +96,7 @@ class Repository(Protocol):
     async def prune_events(self, keep: int) -> int:
         """Forget the oldest events beyond the newest `keep`, some thousands at most a call; returns how many went.
 
-        Certificates whose time has long been over go with them.
+        Certificates whose time has long been over go with them, and tombstones that stood for years.
         """
         ...
 
@@ -123,6 +132,75 @@ class KeyMaker(Protocol):
         """Return scrypt (RFC 7914) of the secret, 32 bytes.
 
         Raises `Refusal` UNAVAILABLE when too many derivations wait already.
+        """
+        ...
+
+
+class SingleUse(Protocol):
+    """Remembers what was used, for as long as it could be used again."""
+
+    @property
+    def epoch(self) -> bytes:
+        """Return what tells this memory from those before it, which are forgotten: nothing made for another is good here."""
+        ...
+
+    async def spend(self, identity: bytes, until: float) -> bool:
+        """Use something that is good until a time of the monotonic clock, in seconds; False: it was used before.
+
+        Raises `Refusal` UNAVAILABLE, with `retry_after`, when no more can be remembered.
+        """
+        ...
+
+
+class HookQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What a profile's hook is asked: whether what was decided for a device may be done.
+
+    It goes to `url`, signed with `secret`, and has to be answered within `seconds`. `at` is in milliseconds since the Unix
+    epoch. `decision` is a word of `core.admission`. `name` and `serial` are what the device calls itself, empty where it did
+    not; `device` is the one that is meant, None where it is to be made. `metadata` is the device's, or what it came with.
+    """
+
+    url: str
+    secret: Secret
+    seconds: int
+    correlation: str
+    at: int
+    tenant: TenantId
+    profile: ProfileId
+    profile_name: str
+    dialect: str
+    protocol: str
+    source: str
+    secure: bool
+    decision: str
+    name: str = ""
+    serial: str = ""
+    device: DeviceId | None = None
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class HookAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hook said, of the right types and otherwise as it came. What is None was not said.
+
+    Without `allow` nothing is done, and `reason` is for operators. `name` is what the device is called, `profile` (an id or
+    name of the same tenant) where it belongs, `channels` (ids) are those of its configuration; `metadata` is laid over its own.
+    """
+
+    allow: bool
+    reason: str = ""
+    name: str | None = None
+    profile: str | None = None
+    channels: tuple[str, ...] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Hooks(Protocol):
+    """The services that operators have asked before devices are let in."""
+
+    async def ask(self, question: HookQuestion) -> HookAnswer:
+        """Ask one, and return what it said.
+
+        Raises `Refusal` UNAVAILABLE, with `retry_after`, where there is no answer in time, or none that can be read.
         """
         ...
 

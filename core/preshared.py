@@ -44,13 +44,23 @@ class PresharedKeys(msgspec.Struct, frozen=True):
         return next((each for each in candidates if each is not None and each.key.reveal()), nobodys)
 
     async def _of_device(self, identity: str) -> Preshared | None:
-        """Return the newest client secret that a device has. One that was shown once and not kept is the key of nothing."""
+        """Return a client secret that a device has, mostly the newest. One that was shown once and not kept is no key."""
         found, now = await self.repository.read(AnyDeviceQuery(DeviceId(identity))), self.issuer.clock.now()
         secrets = [each for each in found.credentials if _is_client_secret(each, now)] if found is not None else []
-        value = self._reveal(secrets[-1] if secrets else None)
-        if found is None or not isinstance(value, ClientSecret):
+        chosen = self._one_of(secrets)
+        value = self._reveal(chosen)
+        if found is None or chosen is None or not isinstance(value, ClientSecret):
             return None
-        return _proving(found.device, secrets[-1], value.secret)
+        return _proving(found.device, chosen, value.secret)
+
+    def _one_of(self, secrets: list[Credential]) -> Credential | None:
+        """Return the newest secret; where that is on trial, as often the one before it.
+
+        A handshake can try one key, and nobody knows which of them the device has: with either it gets in after a few.
+        """
+        if len(secrets) > 1 and secrets[-1].trial and self.issuer.entropy.draw(1)[0] & 1:
+            return secrets[-2]
+        return secrets[-1] if secrets else None
 
     async def _of_triple(self, identity: str) -> Preshared | None:
         keys = keys_of(identity) or _NO_KEYS
@@ -73,7 +83,7 @@ class PresharedKeys(msgspec.Struct, frozen=True):
     async def _of_claim(self, identity: str) -> Preshared | None:
         """Return the secret that a profile has now: a handshake cannot try the one before."""
         profile = (await self.repository.read(ClaimQuery(identity, ""))).profile
-        if profile is None or not takes_claims(profile):
+        if profile is None or not takes_claims(profile, self.issuer.clock.now()):
             self._reveal(None)
             return None
         return Preshared(self.issuer.vault.open(profile.provision_secret, secret_row(profile.id)), claim=identity)

@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from core.model import (
+    Approval,
+    ApprovalId,
     BootstrapConfig,
     Channel,
     ChannelId,
@@ -34,6 +36,9 @@ from core.model import (
     Tenant,
     TenantId,
     TokenId,
+    Tombstone,
+    TombstoneId,
+    Verdict,
 )
 
 S = TypeVar("S")
@@ -47,6 +52,7 @@ class ClaimSnapshot(msgspec.Struct, frozen=True):
     """What is known about a claim: all `None` and empty where the key selects nothing.
 
     `device` is the tenant's device of the asked name, whatever its profile; `credentials` are that device's, oldest first.
+    `tombstone` is that of the name.
     """
 
     tenant: Tenant | None = None
@@ -54,6 +60,7 @@ class ClaimSnapshot(msgspec.Struct, frozen=True):
     device: Device | None = None
     credentials: tuple[Credential, ...] = ()
     lookup_taken: bool = False
+    tombstone: Tombstone | None = None
 
 
 class ClaimQuery(Query[ClaimSnapshot], frozen=True):
@@ -84,10 +91,12 @@ class LoginQuery(Query[tuple[LoginSnapshot | None, ...]], frozen=True):
 class AnchorsQuery(Query[tuple[tuple[Profile, ...], ...]], frozen=True):
     """The profiles whose chains have to come to these certificates, of all tenants, oldest first: one answer each, in order.
 
-    At most 64 profiles are answered for each.
+    Behind them come the profiles whose certificates have these `names`, as `ChainPolicy.anchor_name` does, one answer each as
+    well. At most 64 profiles are answered for each.
     """
 
-    anchors: tuple[str, ...]
+    anchors: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class OscoreQuery(Query[OscoreState | None], frozen=True):
@@ -323,7 +332,7 @@ class EnrolSnapshot(msgspec.Struct, frozen=True):
     """What is known about a device that signs: all `None` and empty where the group's id selects nothing.
 
     `device` is the profile's device of the serial with `unique_serial`; `credentials` are that device's, oldest first.
-    `names_taken` are those of the asked names that a device of the tenant has.
+    `names_taken` are those of the asked names that a device of the tenant has. `tombstone` is that of the serial.
     """
 
     tenant: Tenant | None = None
@@ -331,6 +340,7 @@ class EnrolSnapshot(msgspec.Struct, frozen=True):
     device: Device | None = None
     credentials: tuple[Credential, ...] = ()
     names_taken: frozenset[str] = frozenset()
+    tombstone: Tombstone | None = None
 
 
 class EnrolQuery(Query[EnrolSnapshot], frozen=True):
@@ -375,6 +385,59 @@ class DeviceClaimQuery(Query[PendingClaim | None], frozen=True):
 
     tenant: TenantId
     device: DeviceId
+
+
+class ApprovalQuery(Query[Approval | None], frozen=True):
+    """What a device of a profile waits for that calls itself so; its time may be over."""
+
+    profile: ProfileId
+    name: str
+
+
+class ApprovalsQuery(Query[tuple[Approval | None, ...]], frozen=True):
+    """Entries of a tenant's queue, by id: one answer each, in order."""
+
+    tenant: TenantId
+    ids: tuple[ApprovalId, ...]
+
+
+class NamedApprovalsQuery(Query[tuple[Approval, ...]], frozen=True):
+    """The entries of a tenant's queue that have a name, whatever their profile, in the order of their ids; 100 at most."""
+
+    tenant: TenantId
+    name: str
+
+
+class ApprovalPage(Query[tuple[Approval, ...]], frozen=True, kw_only=True):
+    """Entries of a tenant's queue in the order of their ids, which is the order of their making.
+
+    Those whose time was over `now` are left out.
+    """
+
+    tenant: TenantId
+    profile: ProfileId | None = None
+    verdict: Verdict | None = None
+    now: int = 0
+    after: ApprovalId | None = None
+    limit: int = 100
+
+
+class TombstoneQuery(Query[Tombstone | None], frozen=True):
+    """One tombstone of a tenant, by its id or by the name of its device (an id wins)."""
+
+    tenant: TenantId
+    id_or_name: str
+
+
+class TombstonePage(Query[tuple[Tombstone, ...]], frozen=True):
+    """Tombstones of a tenant in the order of their ids, which is the order of their making.
+
+    Left out are those of names that a device with credentials has now.
+    """
+
+    tenant: TenantId
+    after: TombstoneId | None = None
+    limit: int = 100
 
 
 class Order(enum.Enum):

@@ -1,15 +1,20 @@
 """What a profile's strategy and re-provisioning policy make of a device whose evidence is right. Pure."""
 
 import re
+from typing import assert_never
 
 import msgspec
 
 from core.credentials import has_control_characters
+from core.departures import require_welcome
 from core.errors import Reason, Refusal
 from core.model import CredentialKind, Device, DeviceState, Profile, Reprovision, Strategy, Tenant
 from core.queries import ClaimSnapshot
 
 NAME_CHARACTERS = 255
+APPROVE_NEW = "approve-new"
+"""The option of a profile whose new devices an operator has to approve first, whatever those get that are known."""
+
 _MARKUP = re.compile(r"<[a-zA-Z/!?]")
 
 
@@ -30,7 +35,7 @@ class Repeat(msgspec.Struct, frozen=True):
 
 
 class Rotate(msgspec.Struct, frozen=True):
-    """A provisioned device gets a new credential, and its old ones die."""
+    """A provisioned device gets a new credential, which takes the place of its old ones once it is used."""
 
     device: Device
 
@@ -41,7 +46,13 @@ class Renew(msgspec.Struct, frozen=True):
     device: Device
 
 
-Decision = Create | Activate | Repeat | Rotate | Renew
+class Await(msgspec.Struct, frozen=True):
+    """An operator has to grant it first; then this is done, once."""
+
+    then: Create | Rotate
+
+
+Decision = Create | Activate | Repeat | Rotate | Renew | Await
 
 
 def require_name(name: str | None) -> str:
@@ -55,18 +66,33 @@ def require_name(name: str | None) -> str:
     return trimmed
 
 
-def decide(name: str, credential_taken: bool, profile: Profile, known: ClaimSnapshot) -> Decision:
+def decide(
+    name: str,
+    credential_taken: bool,
+    profile: Profile,
+    known: ClaimSnapshot,
+    *,
+    proved: bool = False,
+    leave: bool = False,
+) -> Decision:
     """Decide what becomes of a request whose evidence is right.
 
-    `credential_taken` says that another device has the credential this one proposes. Raises `Refusal` FORBIDDEN or CONFLICT.
+    `credential_taken` says that another device has the credential this one proposes, `proved` that the device proved to have a
+    credential or key of its own still, `leave` that an operator lets it come back after it was deleted or revoked.
+    Raises `Refusal` FORBIDDEN or CONFLICT.
     """
-    if profile.strategy is Strategy.PRE_PROVISIONED:
-        return _decide_pre_provisioned(name, profile, known)
-    if profile.strategy is Strategy.CERTIFICATE_CHAIN:
-        decision = _decide_by_chain(name, profile, known)
+    if leave and known.device is not None and not known.credentials:
+        _require_usable(profile, known.device)
+        decision: Decision = Rotate(known.device)
+    elif profile.strategy is Strategy.PRE_PROVISIONED:
+        return _decide_pre_provisioned(name, profile, known, proved)
+    elif profile.strategy is Strategy.CERTIFICATE_CHAIN:
+        decision = _decide_by_chain(name, profile, known, leave)
     else:
         decision = (
-            _decide_new(name, known) if known.device is None else _decide_known(profile, known.device, known, "device.exists")
+            _decide_new(name, profile, known, leave)
+            if known.device is None
+            else _decide_known(profile, known.device, known, proved, "device.exists")
         )
     if credential_taken and not isinstance(decision, Repeat):
         raise Refusal(Reason.CONFLICT, "the credential is in use already", check="credential.taken")
@@ -74,17 +100,27 @@ def decide(name: str, credential_taken: bool, profile: Profile, known: ClaimSnap
 
 
 def keeps_credentials(profile: Profile) -> bool:
-    """Tell whether the profile may have to give a credential again, so that it must be sealed and not only digested."""
-    return profile.strategy is Strategy.PRE_PROVISIONED or profile.reprovision is Reprovision.SAME
+    """Tell whether the profile may have to give a credential again, so that it must be sealed and not only digested.
+
+    Certificates of chains are no secret, and are looked at when another one comes to take their place.
+    """
+    kept = (Strategy.PRE_PROVISIONED, Strategy.CERTIFICATE_CHAIN)
+    return profile.strategy in kept or profile.reprovision is Reprovision.SAME
 
 
-def _decide_new(name: str, known: ClaimSnapshot) -> Decision:
+def _decide_new(name: str, profile: Profile, known: ClaimSnapshot, leave: bool) -> Decision:
     require_writable(name)
+    if not leave:
+        require_welcome(known.tombstone, profile)
     require_room(known.tenant)
-    return Create()
+    if APPROVE_NEW not in profile.options:
+        return Create()
+    if not name:  # nobody could tell whom they approve
+        raise Refusal(Reason.FORBIDDEN, "the device did not give its name", check="device.name_missing")
+    return Await(Create())
 
 
-def _decide_pre_provisioned(name: str, profile: Profile, known: ClaimSnapshot) -> Decision:
+def _decide_pre_provisioned(name: str, profile: Profile, known: ClaimSnapshot, proved: bool) -> Decision:
     device = known.device
     if not name:
         raise Refusal(Reason.FORBIDDEN, "the device did not give its name", check="device.name_missing")
@@ -94,15 +130,15 @@ def _decide_pre_provisioned(name: str, profile: Profile, known: ClaimSnapshot) -
         _require_usable(profile, device)
         _require_credentials(known)
         return Activate(device)
-    return _decide_known(profile, device, known, "device.already_provisioned")
+    return _decide_known(profile, device, known, proved, "device.already_provisioned")
 
 
-def _decide_by_chain(name: str, profile: Profile, known: ClaimSnapshot) -> Decision:
+def _decide_by_chain(name: str, profile: Profile, known: ClaimSnapshot, leave: bool) -> Decision:
     """Decide as ThingsBoard does: a device that has certificates has the one it came with from now on."""
     if known.device is None:
         if not name or profile.chain is None or not profile.chain.create:
             raise Refusal(Reason.FORBIDDEN, "no device of this name is expected", check="device.unknown")
-        return _decide_new(name, known)
+        return _decide_new(name, profile, known, leave)
     _require_usable(profile, known.device)
     _require_credentials(known)
     if all(credential.kind is not CredentialKind.X509_CERTIFICATE for credential in known.credentials):
@@ -110,12 +146,28 @@ def _decide_by_chain(name: str, profile: Profile, known: ClaimSnapshot) -> Decis
     return Renew(known.device)
 
 
-def _decide_known(profile: Profile, device: Device, known: ClaimSnapshot, denied: str) -> Decision:
+def _decide_known(profile: Profile, device: Device, known: ClaimSnapshot, proved: bool, denied: str) -> Decision:
     _require_usable(profile, device)
     if profile.reprovision is Reprovision.DENY:
-        raise Refusal(Reason.CONFLICT, "the device has been provisioned already", check=denied)
+        raise _provisioned_already(denied)
     _require_credentials(known)
-    return Repeat(device) if profile.reprovision is Reprovision.SAME else Rotate(device)
+    match profile.reprovision:
+        case Reprovision.SAME:
+            return Repeat(device)
+        case Reprovision.ROTATE:
+            return Rotate(device)
+        case Reprovision.APPROVE:
+            return Await(Rotate(device))
+        case Reprovision.PROVE:
+            if not proved:
+                raise _provisioned_already("reprovision.unproved")
+            return Rotate(device)
+        case _:
+            assert_never(profile.reprovision)
+
+
+def _provisioned_already(check: str) -> Refusal:
+    return Refusal(Reason.CONFLICT, "the device has been provisioned already", check=check)
 
 
 def _require_usable(profile: Profile, device: Device) -> None:

@@ -4,8 +4,20 @@
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
-from core.model import Credential, Device, DeviceId, Lookup, OperatorToken, Profile, ProfileId, Tenant, TenantId
+from core.model import (
+    Credential,
+    Device,
+    DeviceId,
+    Lookup,
+    OperatorToken,
+    Profile,
+    ProfileId,
+    Tenant,
+    TenantId,
+    Tombstone,
+)
 from core.queries import (
     AnyDeviceQuery,
     ClaimQuery,
@@ -19,12 +31,13 @@ from core.queries import (
     TenantQuery,
     TokenQuery,
 )
-from storage import profile_rows, rows
+from storage import profile_rows, rows, tombstones
 from storage.statements import Grouped
 
 # CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
 PROFILES_BY_KEY = Grouped(
-    f"""WITH asked (provision_key) AS (VALUES {{rows}}) SELECT {profile_rows.PROFILE}, {rows.TENANT} FROM asked
+    f"""WITH asked (provision_key) AS (VALUES {{rows}})
+    SELECT {profile_rows.PROFILE}, {rows.TENANT}, {tombstones.STANDS} FROM asked
     CROSS JOIN profile ON profile.provision_key = asked.provision_key CROSS JOIN tenant ON tenant.id = profile.tenant""",
     width=1,
 )
@@ -67,6 +80,15 @@ PROFILE_BY_ID = f"SELECT {profile_rows.PROFILE} FROM profile WHERE id = ? AND te
 PROFILE_BY_NAME = f"SELECT {profile_rows.PROFILE} FROM profile WHERE tenant = ? AND name = ?"
 TOKEN = f"SELECT {rows.TOKEN} FROM token WHERE lookup = ?"
 
+
+class Claimed(NamedTuple):
+    """The profile of a provision key with its tenant, and whether that has any tombstones."""
+
+    profile: Profile
+    tenant: Tenant
+    tombstones: bool
+
+
 _CREDENTIAL_COLUMNS = rows.CREDENTIAL.count(",") + 1
 _PROFILE_COLUMNS = profile_rows.PROFILE.count(",") + 1
 
@@ -74,29 +96,38 @@ _PROFILE_COLUMNS = profile_rows.PROFILE.count(",") + 1
 def claims(connection: sqlite3.Connection, queries: Sequence[ClaimQuery]) -> list[ClaimSnapshot]:
     """Answer claims, each from the same moment."""
     profiles = profiles_by_key(connection, {query.provision_key for query in queries})
-    names = {
-        (profiles[query.provision_key][0].tenant, query.device_name) for query in queries if query.provision_key in profiles
-    }
-    devices = devices_by_name(connection, [name for name in names if name[1]])
+    known = [(query, profiles[query.provision_key]) for query in queries if query.provision_key in profiles]
+    names = {(found.tenant.id, query.device_name) for query, found in known if query.device_name}
+    marked = {(found.tenant.id, query.device_name) for query, found in known if query.device_name and found.tombstones}
+    devices = devices_by_name(connection, list(names))
     credentials = credentials_by_device(connection, [device.id for device in devices.values()])
     taken = lookups_taken(connection, {query.lookup for query in queries if query.lookup is not None})
-    return [_claim(query, profiles, devices, credentials, taken.keys()) for query in queries]
+    stones = tombstones.of_names(connection, list(marked))
+    return [_claim(query, profiles, devices, credentials, taken.keys(), stones) for query in queries]
 
 
 def _claim(
     query: ClaimQuery,
-    profiles: dict[str, tuple[Profile, Tenant]],
+    profiles: dict[str, Claimed],
     devices: dict[tuple[str, str], Device],
     credentials: dict[DeviceId, tuple[Credential, ...]],
     taken: Collection[Lookup],
+    stones: dict[tuple[str, str], Tombstone],
 ) -> ClaimSnapshot:
     lookup_taken = query.lookup is not None and query.lookup in taken
-    profile, tenant = profiles.get(query.provision_key, (None, None))
-    if profile is None:
+    found = profiles.get(query.provision_key)
+    if found is None:
         return ClaimSnapshot(lookup_taken=lookup_taken)
-    device = devices.get((profile.tenant, query.device_name))
-    held = credentials[device.id] if device is not None else ()
-    return ClaimSnapshot(tenant=tenant, profile=profile, device=device, credentials=held, lookup_taken=lookup_taken)
+    name = found.tenant.id, query.device_name
+    device = devices.get(name)
+    return ClaimSnapshot(
+        tenant=found.tenant,
+        profile=found.profile,
+        device=device,
+        credentials=credentials[device.id] if device is not None else (),
+        lookup_taken=lookup_taken,
+        tombstone=stones.get(name),
+    )
 
 
 def logins(connection: sqlite3.Connection, queries: Sequence[LoginQuery]) -> list[tuple[LoginSnapshot | None, ...]]:
@@ -153,11 +184,11 @@ def token(connection: sqlite3.Connection, query: TokenQuery) -> OperatorToken | 
     return None if row is None else rows.token(row)
 
 
-def profiles_by_key(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, tuple[Profile, Tenant]]:
+def profiles_by_key(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Claimed]:
     """Return the profiles of distinct provision keys with their tenants."""
-    found = PROFILES_BY_KEY.run(connection, [(key,) for key in keys])
-    pairs = [(profile_rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:])) for row in found]
-    return {profile.provision_key: (profile, tenant) for profile, tenant in pairs}
+    rows_found = PROFILES_BY_KEY.run(connection, [(key,) for key in keys])
+    found = [Claimed(profile_rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:]), bool(row[-1])) for row in rows_found]
+    return {each.profile.provision_key: each for each in found}
 
 
 def snapshots(connection: sqlite3.Connection, devices: Sequence[Device]) -> list[DeviceSnapshot]:

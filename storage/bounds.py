@@ -21,8 +21,14 @@ ALIKE = 16
 ANCHORED = 64
 """Profiles of one certificate that are answered, those of all tenants together."""
 
+ALIKE_APPROVALS = 100
+"""Devices of one name that wait for approval and are answered, those of all profiles of a tenant together."""
+
 EXPIRED_KEPT_MS = 7 * 86_400_000
 """How long a certificate that was made here is kept beyond its time: one that is revoked stands in one more list then."""
+
+TOMBSTONE_KEPT_MS = 5 * 366 * 86_400_000
+"""How long a device that left is kept out: about as long as it runs, or is found in a drawer, and no longer than it has to."""
 
 _MOST = 2**63 - 1
 

@@ -5,10 +5,10 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from core.model import Credential, Device, DeviceId, Profile, Tenant
+from core.model import Credential, Device, DeviceId, Tombstone
 from core.queries import DeviceSnapshot, EnrolQuery, EnrolSnapshot, SerialsQuery, SignedDevicesQuery
-from storage import rows
-from storage.answers import credentials_by_device, names_taken, profiles_by_key, snapshots
+from storage import rows, tombstones
+from storage.answers import Claimed, credentials_by_device, names_taken, profiles_by_key, snapshots
 from storage.bounds import ALIKE
 from storage.statements import Grouped
 
@@ -44,13 +44,15 @@ Serial = tuple[str, str]
 def enrolments(connection: sqlite3.Connection, queries: Sequence[EnrolQuery]) -> list[EnrolSnapshot]:
     """Answer for devices that sign, all from the same moment."""
     profiles = profiles_by_key(connection, {query.provision_key for query in queries})
-    known = [(query, profiles[query.provision_key][0]) for query in queries if query.provision_key in profiles]
-    devices = devices_by_serial(connection, {(profile.id, query.serial) for query, profile in known})
+    known = [(query, profiles[query.provision_key]) for query in queries if query.provision_key in profiles]
+    devices = devices_by_serial(connection, {(found.profile.id, query.serial) for query, found in known})
     credentials = credentials_by_device(connection, [device.id for device in devices.values()])
-    names = {(profile.tenant, name) for query, profile in known for name in query.names}
+    names = {(found.tenant.id, name) for query, found in known for name in query.names}
     taken = names_taken(connection, names).keys()
+    marked = {(found.profile.id, query.serial) for query, found in known if found.tombstones}
+    stones = tombstones.of_serials(connection, list(marked))
     return [
-        _enrolment(query, *profiles[query.provision_key], devices, credentials, taken)
+        _enrolment(query, profiles[query.provision_key], devices, credentials, taken, stones)
         if query.provision_key in profiles
         else EnrolSnapshot()
         for query in queries
@@ -59,19 +61,20 @@ def enrolments(connection: sqlite3.Connection, queries: Sequence[EnrolQuery]) ->
 
 def _enrolment(
     query: EnrolQuery,
-    profile: Profile,
-    tenant: Tenant,
+    found: Claimed,
     devices: dict[Serial, Device],
     credentials: dict[DeviceId, tuple[Credential, ...]],
     taken: Iterable[tuple[str, str]],
+    stones: dict[Serial, Tombstone],
 ) -> EnrolSnapshot:
-    device = devices.get((profile.id, query.serial))
+    device = devices.get((found.profile.id, query.serial))
     return EnrolSnapshot(
-        tenant=tenant,
-        profile=profile,
+        tenant=found.tenant,
+        profile=found.profile,
         device=device,
         credentials=credentials[device.id] if device is not None else (),
-        names_taken=frozenset(name for name in query.names if (profile.tenant, name) in taken),
+        names_taken=frozenset(name for name in query.names if (found.tenant.id, name) in taken),
+        tombstone=stones.get((found.profile.id, query.serial)),
     )
 
 

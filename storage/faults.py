@@ -24,6 +24,7 @@ _UNIQUE = {
     "token.tenant, token.id": Guard.VERSION,
     "token.lookup": Guard.CREDENTIAL_LOOKUP,
     "tenant.id": Guard.TENANT_ID,
+    "approval.profile, approval.name": Guard.APPROVAL_NAME,
     "config.id": Guard.CONFIG_DEVICE,
     "config.external_id": Guard.EXTERNAL_ID,
     "config.tenant, config.name": Guard.CONFIG_NAME,

@@ -1,10 +1,12 @@
 """What must hold before a set of changes is written, said once for every store."""
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from core.errors import Guard
+from core.limits import APPROVALS, APPROVALS_OF_SOURCE
 from core.model import (
+    Approval,
     BootstrapConfig,
     Channel,
     Credential,
@@ -18,8 +20,10 @@ from core.model import (
     OscoreState,
     PendingClaim,
     Profile,
+    ProfileId,
     Tenant,
     TenantId,
+    Tombstone,
 )
 from core.ports import Changes, Entity
 from storage.uniques import GUARDS, Unique, uniques
@@ -32,6 +36,8 @@ Kind = (
     | type[OscoreState]
     | type[IssuedCertificate]
     | type[PendingClaim]
+    | type[Approval]
+    | type[Tombstone]
     | type[Channel]
     | type[BootstrapConfig]
     | type[DirectoryEntry]
@@ -46,6 +52,13 @@ IN_ORGANIZATIONS = (EntryKind.ORGANIZATION, EntryKind.END_USER, EntryKind.ACCOUN
 
 LEVELS = 64
 """How far up it is looked for an organisation within itself; one that is moved deeper is not written."""
+
+
+class Allowance(NamedTuple):
+    """How many devices a claim key has made, and how many it may make in all (None: any number)."""
+
+    made: int
+    budget: int | None
 
 
 class Present(Protocol):
@@ -67,6 +80,10 @@ class Present(Protocol):
         """Return a tenant with its number of devices."""
         ...
 
+    def allowance(self, profile: ProfileId) -> Allowance | None:
+        """Return what the claim key of a stored profile has made and may make, None where nobody counts."""
+        ...
+
     def tenant_of(self, key: Key) -> str | None:
         """Return the tenant of a stored profile, device, channel or entry."""
         ...
@@ -81,6 +98,10 @@ class Stored(Present, Protocol):
 
     def credentials(self, device: DeviceId) -> Iterable[Credential]:
         """Return the credentials of a device."""
+        ...
+
+    def approvals(self, tenant: TenantId, stranger: str) -> tuple[int, int]:
+        """Return how many approvals a source has asked for and a tenant has; beyond what may be nobody need count."""
         ...
 
     def dependants(self, key: Key, limit: int) -> Iterable[Key]:
@@ -107,7 +128,20 @@ def examine(changes: Changes, stored: Stored) -> Guard | None:
         return Guard.REFERENCE
     for unique in _taken(changes, gone, stored):
         return GUARDS[unique.trait]
+    if not _have_room([entity for entity in changes.insert if isinstance(entity, Approval)], stored):
+        return Guard.APPROVAL_ROOM
     return _last_of_all(changes, gone, stored)
+
+
+def _have_room(added: Sequence[Approval], stored: Stored) -> bool:
+    """Tell whether more devices may wait; those that leave in the same changes still count."""
+    for tenant, stranger in {(each.tenant, each.stranger) for each in added}:
+        of_source, of_tenant = stored.approvals(tenant, stranger)
+        of_source += sum(each.stranger == stranger for each in added)
+        of_tenant += sum(each.tenant == tenant for each in added)
+        if of_source > APPROVALS_OF_SOURCE or of_tenant > APPROVALS:
+            return False
+    return True
 
 
 def examine_additions(changes: Changes, present: Present) -> Guard | None:
@@ -129,6 +163,13 @@ def device_balance(changes: Changes) -> dict[TenantId, int]:
         if isinstance(deletion.entity, Device):
             balance[deletion.entity.tenant] = balance.get(deletion.entity.tenant, 0) - 1
     return balance
+
+
+def made_balance(changes: Changes) -> dict[ProfileId, int]:
+    """Return how many devices the changes make by a profile's claim key."""
+    if changes.made_by is None:
+        return {}
+    return {changes.made_by: sum(isinstance(entity, Device) for entity in changes.insert)}
 
 
 def key_of(entity: Entity) -> Key:
@@ -262,6 +303,8 @@ def _anchored(entity: Entity, gone: Collection[Key], new: dict[Key, Entity], pre
         return True
     if isinstance(entity, Device):
         return _in_tenant((Profile, entity.profile), entity.tenant, gone, new, present)
+    if isinstance(entity, Approval | Tombstone):
+        return _in_tenant((Profile, entity.profile), entity.tenant, gone, new, present)
     if isinstance(entity, PendingClaim):
         return _in_tenant((Device, entity.id), entity.tenant, gone, new, present)
     if isinstance(entity, BootstrapConfig):
@@ -314,6 +357,8 @@ def _taken_by(entities: Iterable[Entity], held: dict[Unique, str | None], presen
 def _last_of_all(changes: Changes, gone: Collection[Key], present: Present) -> Guard | None:
     if not all(_room(tenant, growth, changes, present) for tenant, growth in device_balance(changes).items()):
         return Guard.DEVICE_LIMIT
+    if not all(_may_make(growth, present.allowance(profile)) for profile, growth in made_balance(changes).items()):
+        return Guard.DEVICE_BUDGET
     return None if _ids_free(changes, gone, present) else Guard.VERSION
 
 
@@ -324,6 +369,10 @@ def _room(tenant: TenantId, growth: int, changes: Changes, present: Present) -> 
         if isinstance(entity, Tenant) and entity.id == tenant:
             limit = entity.device_limit
     return growth <= 0 or limit is None or devices + growth <= limit
+
+
+def _may_make(growth: int, allowance: Allowance | None) -> bool:
+    return allowance is None or allowance.budget is None or allowance.made + growth <= allowance.budget
 
 
 def _ids_free(changes: Changes, gone: Collection[Key], present: Present) -> bool:

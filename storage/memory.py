@@ -11,6 +11,9 @@ from core.queries import (
     AnchorsQuery,
     AnyDeviceQuery,
     AnyEntryQuery,
+    ApprovalPage,
+    ApprovalQuery,
+    ApprovalsQuery,
     BootstrapQuery,
     ChannelPage,
     ChannelsQuery,
@@ -33,6 +36,7 @@ from core.queries import (
     IssuedPage,
     LabelledPage,
     LoginQuery,
+    NamedApprovalsQuery,
     OscoreQuery,
     PendingClaimQuery,
     ProfilePage,
@@ -45,10 +49,12 @@ from core.queries import (
     TenantQuery,
     TokenPage,
     TokenQuery,
+    TombstonePage,
+    TombstoneQuery,
     UnknownPage,
 )
 from storage import recall, recollection, refusals, sifting, sorting
-from storage.bounds import EXPIRED_KEPT_MS, PRUNED_AT_ONCE
+from storage.bounds import EXPIRED_KEPT_MS, PRUNED_AT_ONCE, TOMBSTONE_KEPT_MS
 from storage.clock import now
 from storage.guards import examine
 from storage.shelves import Shelves
@@ -74,6 +80,12 @@ class MemoryRepository:
             SerialsQuery: recollection.serials,
             PendingClaimQuery: recollection.pending_claim,
             DeviceClaimQuery: recollection.device_claim,
+            ApprovalQuery: recollection.approval,
+            ApprovalsQuery: recollection.approvals,
+            NamedApprovalsQuery: recollection.named_approvals,
+            ApprovalPage: sifting.approvals,
+            TombstoneQuery: recollection.tombstone,
+            TombstonePage: sifting.tombstones,
             EntryQuery: recollection.entry,
             AnyEntryQuery: lambda shelves, query: shelves.entry(query.id),
             EntryLoginQuery: recollection.entry_login,
@@ -101,7 +113,8 @@ class MemoryRepository:
             EventPage: sifting.events,
             UnknownPage: sifting.unknown,
         }
-        self._shelves.write(Changes(insert=(Tenant(id=DEFAULT_TENANT, name="default", created_at=now()),)))
+        first = Tenant(id=DEFAULT_TENANT, name="default", created_at=now(), secure_bootstrap=True)
+        self._shelves.write(Changes(insert=(first,)))
 
     async def read(self, query: Query[S]) -> S:
         """Answer a query from committed state."""
@@ -124,6 +137,8 @@ class MemoryRepository:
         for key in surplus:
             del events[key]
         self._shelves.forget_issued(now() - EXPIRED_KEPT_MS, PRUNED_AT_ONCE)
+        self._shelves.forget_approvals(now(), PRUNED_AT_ONCE)
+        self._shelves.forget_tombstones(now() - TOMBSTONE_KEPT_MS, PRUNED_AT_ONCE)
         return len(surplus)
 
     async def check(self) -> None:

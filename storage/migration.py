@@ -60,7 +60,7 @@ def migrate(connection: sqlite3.Connection, sequence: Sequence[str]) -> None:
 
 def found(connection: sqlite3.Connection) -> None:
     """Give an empty registry its first tenant."""
-    tenant = Tenant(id=DEFAULT_TENANT, name="default", created_at=now())
+    tenant = Tenant(id=DEFAULT_TENANT, name="default", created_at=now(), secure_bootstrap=True)
     connection.execute(
-        "INSERT INTO tenant SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM tenant)", rows.tenant_row(tenant)
+        "INSERT INTO tenant SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM tenant)", rows.tenant_row(tenant)
     )

@@ -2,21 +2,34 @@
 
 import msgspec
 
-from core.model import ChainPolicy, CredentialKind, IssuingPolicy, Plain, Profile, Reprovision, SignedPolicy, Strategy
+from core.model import (
+    ChainPolicy,
+    ClaimPolicy,
+    CredentialKind,
+    Hook,
+    IssuingPolicy,
+    Plain,
+    Profile,
+    Reprovision,
+    SignedPolicy,
+    Strategy,
+)
 from storage.rows import Row, firmware, json_object, json_text
 
 # Columns in the order in which the functions below take and give them, each under its table's name so that joins may use them.
-PROFILE = (
+_PROFILE = (
     "profile.id, profile.tenant, profile.name, profile.strategy, profile.reprovision, profile.provision_key, "
     "profile.provision_secret, profile.options, profile.created_at, profile.updated_at, profile.version, "
     "profile.previous_secret, profile.previous_until, profile.signed, profile.credential_kind, profile.firmware, "
-    "profile.metadata, profile.chain, profile.issuing, profile.plain"
+    "profile.metadata, profile.chain, profile.issuing, profile.plain, profile.claims, profile.hook"
 )
-PROFILE_WRITTEN = f"{PROFILE}, profile.anchor"
+PROFILE = f"{_PROFILE}, profile.made"
+PROFILE_WRITTEN = f"{_PROFILE}, profile.anchor, profile.anchor_name, profile.budget"
+PROFILE_INSERTED = f"{PROFILE_WRITTEN}, profile.made"
 
 
 def profile_row(profile: Profile) -> Row:
-    """Return a profile's row, with what its devices' chains have to come to behind it, by which it is found."""
+    """Return a profile's row, with what stands behind it: what it is found by, and how many devices its key may make."""
     return (
         profile.id,
         profile.tenant,
@@ -38,8 +51,17 @@ def profile_row(profile: Profile) -> Row:
         json_text(profile.chain),
         json_text(profile.issuing),
         profile.plain.value if profile.plain is not None else None,
+        json_text(profile.claims),
+        json_text(profile.hook),
         profile.chain.anchor if profile.chain is not None else None,
+        profile.chain.anchor_name if profile.chain is not None else None,
+        profile.claims.allowance if profile.claims is not None else None,
     )
+
+
+def inserted_row(profile: Profile) -> Row:
+    """Return the row of a new profile: what its key makes is counted from the beginning where that has limits."""
+    return *profile_row(profile), 0 if profile.claims is not None else None
 
 
 def profile(row: Row) -> Profile:
@@ -65,4 +87,7 @@ def profile(row: Row) -> Profile:
         chain=None if row[17] is None else msgspec.json.decode(row[17], type=ChainPolicy),
         issuing=None if row[18] is None else msgspec.json.decode(row[18], type=IssuingPolicy),
         plain=None if row[19] is None else Plain(row[19]),
+        claims=None if row[20] is None else msgspec.json.decode(row[20], type=ClaimPolicy),
+        hook=None if row[21] is None else msgspec.json.decode(row[21], type=Hook),
+        made=row[22],
     )

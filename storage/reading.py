@@ -8,6 +8,9 @@ from core.queries import (
     AnchorsQuery,
     AnyDeviceQuery,
     AnyEntryQuery,
+    ApprovalPage,
+    ApprovalQuery,
+    ApprovalsQuery,
     BootstrapQuery,
     ChannelPage,
     ChannelsQuery,
@@ -30,6 +33,7 @@ from core.queries import (
     IssuedPage,
     LabelledPage,
     LoginQuery,
+    NamedApprovalsQuery,
     OscoreQuery,
     PendingClaimQuery,
     ProfilePage,
@@ -42,9 +46,24 @@ from core.queries import (
     TenantQuery,
     TokenPage,
     TokenQuery,
+    TombstonePage,
+    TombstoneQuery,
     UnknownPage,
 )
-from storage import answers, configurations, counted, directory, enrolment, faults, firmware, pages, searching, trust
+from storage import (
+    answers,
+    approvals,
+    configurations,
+    counted,
+    directory,
+    enrolment,
+    faults,
+    firmware,
+    pages,
+    searching,
+    tombstones,
+    trust,
+)
 
 R = TypeVar("R")
 
@@ -59,6 +78,7 @@ TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[An
     SignedDevicesQuery: enrolment.signed_devices,
     PendingClaimQuery: directory.pending_claims,
     DeviceClaimQuery: directory.device_claims,
+    ApprovalQuery: approvals.asked,
     EntrySecretQuery: directory.entry_secrets,
     DeviceQuery: answers.devices,
     AnyDeviceQuery: answers.any_devices,
@@ -80,6 +100,11 @@ EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     ChannelPage: counted.channels,
     UnknownPage: counted.unknown,
     IssuedPage: trust.issued,
+    ApprovalsQuery: approvals.of_ids,
+    NamedApprovalsQuery: approvals.named,
+    ApprovalPage: approvals.page,
+    TombstoneQuery: tombstones.one,
+    TombstonePage: tombstones.page,
     TenantQuery: answers.tenant,
     TenantPage: pages.tenants,
     ProfileQuery: answers.profile,

@@ -37,6 +37,7 @@ def claim(shelves: Shelves, query: ClaimQuery) -> ClaimSnapshot:
         device=device,
         credentials=shelves.credentials(device.id) if device is not None else (),
         lookup_taken=taken,
+        tombstone=shelves.tombstone(shelves.holder(Unique("tombstone_name", (profile.tenant, query.device_name)))),
     )
 
 

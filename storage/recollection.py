@@ -1,8 +1,10 @@
 """Queries by serial, by certificate, and for pending claims and entries of the directory, answered by the memory store."""
 
-from core.model import Device, DirectoryEntry, PendingClaim, Profile, ProfileId
+from core.model import Approval, Device, DirectoryEntry, PendingClaim, Profile, ProfileId, Tombstone
 from core.queries import (
     AnchorsQuery,
+    ApprovalQuery,
+    ApprovalsQuery,
     DeviceClaimQuery,
     DeviceSnapshot,
     EnrolQuery,
@@ -10,12 +12,14 @@ from core.queries import (
     EntryLoginQuery,
     EntryQuery,
     EntrySecretQuery,
+    NamedApprovalsQuery,
     PendingClaimQuery,
     PendingClaimSnapshot,
     SerialsQuery,
     SignedDevicesQuery,
+    TombstoneQuery,
 )
-from storage.bounds import ALIKE, ANCHORED
+from storage.bounds import ALIKE, ALIKE_APPROVALS, ANCHORED
 from storage.recall import named, snapshot
 from storage.shelves import Shelves
 from storage.uniques import Unique
@@ -33,7 +37,16 @@ def enrolment(shelves: Shelves, query: EnrolQuery) -> EnrolSnapshot:
         device=device,
         credentials=shelves.credentials(device.id) if device is not None else (),
         names_taken=frozenset(name for name in query.names if named(shelves, profile.tenant, name) is not None),
+        tombstone=shelves.tombstone(shelves.holder(Unique("tombstone_serial", (profile.id, query.serial)))),
     )
+
+
+def tombstone(shelves: Shelves, query: TombstoneQuery) -> Tombstone | None:
+    """Answer for one tombstone: by id, else by name."""
+    by_id = shelves.tombstone(query.id_or_name)
+    if by_id is not None and by_id.tenant == query.tenant:
+        return by_id
+    return shelves.tombstone(shelves.holder(Unique("tombstone_name", (query.tenant, query.id_or_name))))
 
 
 def signed_devices(shelves: Shelves, query: SignedDevicesQuery) -> tuple[DeviceSnapshot, ...]:
@@ -54,12 +67,15 @@ def serials(shelves: Shelves, query: SerialsQuery) -> tuple[DeviceSnapshot | Non
 
 
 def anchored(shelves: Shelves, query: AnchorsQuery) -> tuple[tuple[Profile, ...], ...]:
-    """Answer for the profiles of certificates, in the order of the certificates."""
-    found: dict[str, list[Profile]] = {anchor: [] for anchor in query.anchors}
+    """Answer for the profiles of certificates and then of names, in their order."""
+    by_anchor: dict[str, list[Profile]] = {anchor: [] for anchor in query.anchors}
+    by_name: dict[str, list[Profile]] = {name: [] for name in query.names}
     for profile in sorted(shelves.of(Profile), key=lambda profile: profile.id):
-        if profile.chain is not None and profile.chain.anchor in found:
-            found[profile.chain.anchor].append(profile)
-    return tuple(tuple(found[anchor][:ANCHORED]) for anchor in query.anchors)
+        if profile.chain is not None:
+            by_anchor.get(profile.chain.anchor, []).append(profile)
+            by_name.get(profile.chain.anchor_name, []).append(profile)
+    found = (*(by_anchor[anchor] for anchor in query.anchors), *(by_name[name] for name in query.names))
+    return tuple(tuple(some[:ANCHORED]) for some in found)
 
 
 def pending_claim(shelves: Shelves, query: PendingClaimQuery) -> PendingClaimSnapshot | None:
@@ -73,6 +89,23 @@ def device_claim(shelves: Shelves, query: DeviceClaimQuery) -> PendingClaim | No
     """Answer for the pending claim of a device."""
     found = shelves.claim(query.device)
     return found if found is not None and found.tenant == query.tenant else None
+
+
+def approval(shelves: Shelves, query: ApprovalQuery) -> Approval | None:
+    """Answer for what a device waits for."""
+    return shelves.approval(shelves.holder(Unique("approval_name", (query.profile, query.name))))
+
+
+def approvals(shelves: Shelves, query: ApprovalsQuery) -> tuple[Approval | None, ...]:
+    """Answer for entries of a queue by id, in the order of the ids."""
+    found = map(shelves.approval, query.ids)
+    return tuple(each if each is not None and each.tenant == query.tenant else None for each in found)
+
+
+def named_approvals(shelves: Shelves, query: NamedApprovalsQuery) -> tuple[Approval, ...]:
+    """Answer for entries of a queue by name."""
+    named = (each for each in shelves.of(Approval) if (each.tenant, each.name) == (query.tenant, query.name))
+    return tuple(sorted(named, key=lambda each: each.id)[:ALIKE_APPROVALS])
 
 
 def entry(shelves: Shelves, query: EntryQuery) -> DirectoryEntry | None:

@@ -23,7 +23,9 @@ Row = tuple[Any, ...]
 
 # Columns in the order in which the functions below take and give them, each under its table's name so that joins may use them.
 # `_WRITTEN` are those with a folded name behind, which is there to be searched and not to be read.
-TENANT = "tenant.id, tenant.name, tenant.device_limit, tenant.devices, tenant.created_at, tenant.version"
+TENANT = (
+    "tenant.id, tenant.name, tenant.device_limit, tenant.devices, tenant.created_at, tenant.version, tenant.secure_bootstrap"
+)
 DEVICE_PLAIN = (
     "device.id, device.tenant, device.profile, device.name, device.state, device.enabled, device.metadata, "
     "device.created_at, device.updated_at, device.version"
@@ -37,7 +39,7 @@ DEVICE_LABELLED = f"{DEVICE_PLAIN}, device.label, device.folded"
 DEVICE_WRITTEN = f"{DEVICE_LABELLED}, {_DEVICE_REACHED}"
 CREDENTIAL = (
     "credential.id, credential.device, credential.kind, credential.lookup, credential.verifier, credential.sealed, "
-    "credential.created_at, credential.version, credential.expires_at"
+    "credential.created_at, credential.version, credential.expires_at, credential.trial"
 )
 CHANNEL = "channel.id, channel.tenant, channel.name, channel.metadata, channel.created_at, channel.updated_at, channel.version"
 CHANNEL_WRITTEN = f"{CHANNEL}, channel.folded"
@@ -54,12 +56,21 @@ TOKEN = "token.id, token.tenant, token.name, token.role, token.lookup, token.cre
 
 def tenant_row(tenant: Tenant) -> Row:
     """Return a tenant's row; the store counts its devices itself, from 0."""
-    return tenant.id, tenant.name, tenant.device_limit, 0, tenant.created_at, tenant.version
+    inherited = 1 if tenant.secure_bootstrap else None
+    return tenant.id, tenant.name, tenant.device_limit, 0, tenant.created_at, tenant.version, inherited
 
 
 def tenant(row: Row) -> Tenant:
     """Return the tenant of a row."""
-    return Tenant(id=row[0], name=row[1], device_limit=row[2], devices=row[3], created_at=row[4], version=row[5])
+    return Tenant(
+        id=row[0],
+        name=row[1],
+        device_limit=row[2],
+        devices=row[3],
+        created_at=row[4],
+        version=row[5],
+        secure_bootstrap=row[6] is not None,
+    )
 
 
 def device_row(device: Device) -> Row:
@@ -156,6 +167,7 @@ def credential_row(credential: Credential) -> Row:
         credential.created_at,
         credential.version,
         credential.expires_at,
+        1 if credential.trial else None,
     )
 
 
@@ -171,6 +183,7 @@ def credential(row: Row) -> Credential:
         created_at=row[6],
         version=row[7],
         expires_at=row[8],
+        trial=row[9] is not None,
     )
 
 

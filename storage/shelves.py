@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from core.model import (
+    Approval,
     BootstrapConfig,
     Channel,
     ChannelId,
@@ -20,14 +21,28 @@ from core.model import (
     OscoreState,
     PendingClaim,
     Profile,
+    ProfileId,
     Tenant,
     TenantId,
+    Tombstone,
 )
 from core.ports import Changes, Entity
-from storage.guards import Key, device_balance, key_of, organization_of
-from storage.uniques import Unique, uniques
+from storage.guards import Allowance, Key, device_balance, key_of, made_balance, organization_of
+from storage.uniques import Unique, marks, uniques
 
-E = TypeVar("E", Tenant, Profile, Device, IssuedCertificate, Channel, BootstrapConfig, DirectoryEntry, OperatorToken)
+E = TypeVar(
+    "E",
+    Tenant,
+    Profile,
+    Device,
+    IssuedCertificate,
+    Approval,
+    Tombstone,
+    Channel,
+    BootstrapConfig,
+    DirectoryEntry,
+    OperatorToken,
+)
 
 
 class Shelves:
@@ -83,6 +98,26 @@ class Shelves:
         """Return the pending claim of a device."""
         return cast("PendingClaim | None", self.entities.get((PendingClaim, device or "")))
 
+    def approval(self, approval: str | None) -> Approval | None:
+        """Return what a device waits for."""
+        return cast("Approval | None", self.entities.get((Approval, approval or "")))
+
+    def approvals(self, tenant: TenantId, stranger: str) -> tuple[int, int]:
+        """Return how many approvals a source has asked for and a tenant has."""
+        of_tenant = sum(approval.tenant == tenant for approval in self.of(Approval))
+        return sum(approval.stranger == stranger for approval in self.of(Approval)), of_tenant
+
+    def allowance(self, profile: ProfileId) -> Allowance | None:
+        """Return what the claim key of a stored profile has made and may make, None where nobody counts."""
+        found = self.profile(profile)
+        if found is None or found.made is None:
+            return None
+        return Allowance(found.made, found.claims.allowance if found.claims is not None else None)
+
+    def tombstone(self, tombstone: str | None) -> Tombstone | None:
+        """Return a tombstone."""
+        return cast("Tombstone | None", self.entities.get((Tombstone, tombstone or "")))
+
     def entry(self, entry: str | None) -> DirectoryEntry | None:
         """Return an entry of the directory."""
         return cast("DirectoryEntry | None", self.entities.get((DirectoryEntry, entry or "")))
@@ -101,7 +136,7 @@ class Shelves:
             return islice((other for other, entity in self.entities.items() if organization_of(entity) == key[1]), limit)
         field = "profile" if key[0] is Profile else "tenant"
         pointing = (other for other, entity in self.entities.items() if getattr(entity, field, None) == key[1])
-        return islice((other for other in pointing if other[0] is not IssuedCertificate), limit)
+        return islice((other for other in pointing if other[0] not in (IssuedCertificate, Approval, Tombstone)), limit)
 
     def of(self, kind: type[E]) -> Iterator[E]:
         """Yield the entities of a kind, in no particular order."""
@@ -114,11 +149,13 @@ class Shelves:
         for entity in changes.replace:
             before = self.entities[key_of(entity)]
             self._release(before)
-            self._put(entity, before.devices if isinstance(before, Tenant) else 0)
+            self._put(self._as_counted(entity, before))
         for entity in changes.insert:
-            self._put(entity, 0)
+            self._put(self._as_counted(entity, None))
         for tenant, growth in device_balance(changes).items():
             self._count(tenant, growth)
+        for profile, growth in made_balance(changes).items():
+            self._count_made(profile, growth)
         self.events.update({(event.tenant, event.id): event for event in changes.events})
 
     def forget_issued(self, before: int, most: int) -> None:
@@ -126,9 +163,32 @@ class Shelves:
         for certificate in list(islice((each for each in self.of(IssuedCertificate) if each.not_after < before), most)):
             self._remove(key_of(certificate))
 
-    def _put(self, entity: Entity, devices: int) -> None:
+    def forget_approvals(self, before: int, most: int) -> None:
+        """Remove at most so many of the approvals whose time ended before this."""
+        for approval in list(islice((each for each in self.of(Approval) if each.expires_at < before), most)):
+            self._remove(key_of(approval))
+
+    def forget_tombstones(self, before: int, most: int) -> None:
+        """Remove at most so many of the tombstones that were made before this."""
+        for tombstone in list(islice((each for each in self.of(Tombstone) if each.created_at < before), most)):
+            self._remove(key_of(tombstone))
+
+    def _as_counted(self, entity: Entity, before: Entity | None) -> Entity:
+        """Return an entity with what the store counts, which is what it was."""
         if isinstance(entity, Tenant):
-            entity = msgspec.structs.replace(entity, devices=devices)
+            return msgspec.structs.replace(entity, devices=before.devices if isinstance(before, Tenant) else 0)
+        if isinstance(entity, Profile):
+            made = before.made if isinstance(before, Profile) else None
+            if made is None and entity.claims is not None:
+                made = sum(device.profile == entity.id for device in self.of(Device))
+            return msgspec.structs.replace(entity, made=made)
+        return entity
+
+    def _put(self, entity: Entity) -> None:
+        if isinstance(entity, Tombstone):
+            for mark in marks(entity):
+                self._remove((Tombstone, self.holders.get(mark, "")))
+                self.holders[mark] = entity.id
         self.entities[key_of(entity)] = entity
         for unique in uniques(entity):
             self.holders[unique] = entity.id
@@ -136,7 +196,7 @@ class Shelves:
             self.owned.setdefault(entity.device, {})[entity.id] = None
 
     def _release(self, entity: Entity) -> None:
-        for unique in uniques(entity):
+        for unique in uniques(entity) if not isinstance(entity, Tombstone) else marks(entity):
             del self.holders[unique]
 
     def _remove(self, key: Key) -> None:
@@ -155,6 +215,10 @@ class Shelves:
             self._remove((OscoreState, entity.id))
         elif isinstance(entity, Channel):
             self._unlist(entity.id)
+        elif isinstance(entity, Profile):
+            of_profile: tuple[Approval | Tombstone, ...] = (*self.of(Approval), *self.of(Tombstone))
+            for waiting in [each for each in of_profile if each.profile == entity.id]:
+                self._remove(key_of(waiting))
 
     def _unlist(self, channel: ChannelId) -> None:
         """Make the next version of each configuration that lists a channel, without it."""
@@ -163,6 +227,11 @@ class Shelves:
             self.entities[BootstrapConfig, config.id] = msgspec.structs.replace(
                 config, channels=left, version=config.version + 1
             )
+
+    def _count_made(self, profile: ProfileId, growth: int) -> None:
+        before = self.profile(profile)
+        if before is not None and before.made is not None:
+            self.entities[Profile, profile] = msgspec.structs.replace(before, made=before.made + growth)
 
     def _count(self, tenant: TenantId, growth: int) -> None:
         before = self.tenant(tenant)

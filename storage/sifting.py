@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from core.model import (
+    Approval,
     BootstrapConfig,
     Channel,
     Device,
@@ -14,8 +15,10 @@ from core.model import (
     OperatorToken,
     Profile,
     Tenant,
+    Tombstone,
 )
 from core.queries import (
+    ApprovalPage,
     BootstrapSnapshot,
     ChannelPage,
     ConfigPage,
@@ -29,15 +32,16 @@ from core.queries import (
     ProfilePage,
     TenantPage,
     TokenPage,
+    TombstonePage,
     UnknownPage,
 )
 from storage.bounds import UNKNOWN_AMONG, page_size, page_start
-from storage.recall import configuration, snapshot
+from storage.recall import configuration, named, snapshot
 from storage.shelves import Shelves
 from storage.uniques import Unique
 
 E = TypeVar("E", Profile, OperatorToken)
-P = TypeVar("P", Tenant, Profile, Device, IssuedCertificate, OperatorToken, Event)
+P = TypeVar("P", Tenant, Profile, Device, IssuedCertificate, Approval, Tombstone, OperatorToken, Event)
 C = TypeVar("C", Device, Channel, BootstrapConfig)
 T = TypeVar("T")
 
@@ -88,6 +92,30 @@ def issued(shelves: Shelves, query: IssuedPage) -> tuple[IssuedSnapshot, ...]:
 
 def _lives(shelves: Shelves, certificate: IssuedCertificate) -> bool:
     return shelves.holder(Unique("credential_lookup", certificate.lookup)) is not None
+
+
+def approvals(shelves: Shelves, query: ApprovalPage) -> tuple[Approval, ...]:
+    """Answer a page of a tenant's queue."""
+    found = (
+        approval
+        for approval in shelves.of(Approval)
+        if approval.tenant == query.tenant
+        and approval.expires_at > query.now
+        and query.profile in (None, approval.profile)
+        and query.verdict in (None, approval.verdict)
+    )
+    return _first(found, query.after, query.limit)
+
+
+def tombstones(shelves: Shelves, query: TombstonePage) -> tuple[Tombstone, ...]:
+    """Answer a page of tombstones."""
+    ours = (each for each in shelves.of(Tombstone) if each.tenant == query.tenant)
+    return _first((each for each in ours if not _has_come(shelves, each)), query.after, query.limit)
+
+
+def _has_come(shelves: Shelves, tombstone: Tombstone) -> bool:
+    device = named(shelves, tombstone.tenant, tombstone.name)
+    return device is not None and bool(shelves.credentials(device.id))
 
 
 def tenants(shelves: Shelves, query: TenantPage) -> tuple[Tenant, ...]:

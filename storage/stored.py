@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from core.model import (
+    Approval,
     BootstrapConfig,
     Channel,
     Credential,
@@ -25,13 +26,14 @@ from core.model import (
     ProfileId,
     Tenant,
     TenantId,
+    Tombstone,
 )
 from core.ports import Changes, Entity
-from storage import directory_rows, profile_rows, rows, trust_rows
+from storage import approval_rows, approvals, directory_rows, profile_rows, rows, tombstone_rows, trust_rows
 from storage.answers import credentials_by_device, lookups_taken, names_taken, stored_tenant
 from storage.configurations import stored_config
 from storage.enrolment import serials_taken
-from storage.guards import IN_ORGANIZATIONS, Key, Kind, device_balance
+from storage.guards import IN_ORGANIZATIONS, Allowance, Key, Kind, device_balance, made_balance
 from storage.rows import Row
 from storage.statements import Grouped
 from storage.uniques import Unique, uniques
@@ -44,6 +46,8 @@ ENTITY: dict[Kind, tuple[str, Callable[[Row], Entity]]] = {
     OscoreState: (f"SELECT {trust_rows.OSCORE} FROM oscore_state WHERE id = ?", trust_rows.oscore),
     IssuedCertificate: (f"SELECT {trust_rows.ISSUED} FROM issued WHERE id = ?", trust_rows.issued),
     PendingClaim: (f"SELECT {directory_rows.CLAIM} FROM pending_claim WHERE id = ?", directory_rows.claim),
+    Approval: (f"SELECT {approval_rows.APPROVAL} FROM approval WHERE id = ?", approval_rows.approval),
+    Tombstone: (f"SELECT {tombstone_rows.TOMBSTONE} FROM tombstone WHERE id = ?", tombstone_rows.tombstone),
     Channel: (f"SELECT {rows.CHANNEL} FROM channel WHERE id = ?", rows.channel),
     DirectoryEntry: (f"SELECT {directory_rows.ENTRY} FROM entry WHERE id = ?", directory_rows.entry),
     OperatorToken: (f"SELECT {rows.TOKEN} FROM token WHERE id = ?", rows.token),
@@ -62,6 +66,7 @@ HOLDER = {
     "entry_lookup": "SELECT id FROM entry WHERE lookup = ?",
     "profile_name": "SELECT id FROM profile WHERE tenant = ? AND name = ?",
     "profile_key": "SELECT id FROM profile WHERE provision_key = ?",
+    "approval_name": "SELECT id FROM approval WHERE profile = ? AND name = ?",
     "token_name": "SELECT id FROM token WHERE tenant = ? AND name = ?",
     "token_lookup": "SELECT id FROM token WHERE lookup = ?",
     "tenant_id": "SELECT id FROM tenant WHERE id = ?",
@@ -100,12 +105,13 @@ DEPENDANTS: dict[Kind, tuple[tuple[Kind, str], ...]] = {
         (OperatorToken, "SELECT id FROM token INDEXED BY token_tenant WHERE tenant = ? LIMIT ?"),
     ),
 }
+ALLOWANCE = "SELECT made, budget FROM profile WHERE id = ?"
 EVENT = "SELECT 1 FROM event INDEXED BY event_tenant WHERE tenant = ? AND id = ?"
 DEVICES_PRESENT = Grouped(
     "WITH asked (id) AS (VALUES {rows}) SELECT device.id FROM asked CROSS JOIN device ON device.id = asked.id", width=1
 )
 TENANTS_OF_PROFILES = Grouped(
-    f"""WITH asked (id) AS (VALUES {{rows}}) SELECT profile.id, {rows.TENANT} FROM asked
+    f"""WITH asked (id) AS (VALUES {{rows}}) SELECT profile.id, profile.made, profile.budget, {rows.TENANT} FROM asked
     CROSS JOIN profile ON profile.id = asked.id CROSS JOIN tenant ON tenant.id = profile.tenant""",
     width=1,
 )
@@ -149,6 +155,11 @@ class RowStored:
         """Return a tenant with its number of devices."""
         return stored_tenant(self._connection, tenant)
 
+    def allowance(self, profile: ProfileId) -> Allowance | None:
+        """Return what the claim key of a stored profile has made and may make, None where nobody counts."""
+        row = self._first(ALLOWANCE, profile)
+        return None if row is None else _allowance(*row)
+
     def tenant_of(self, key: Key) -> str | None:
         """Return the tenant of a stored profile, device, channel or entry."""
         stored = self.entity(key)
@@ -157,6 +168,10 @@ class RowStored:
     def credentials(self, device: DeviceId) -> Iterable[Credential]:
         """Return the credentials of a device."""
         return credentials_by_device(self._connection, [device])[device]
+
+    def approvals(self, tenant: TenantId, stranger: str) -> tuple[int, int]:
+        """Return how many approvals a source has asked for and a tenant has."""
+        return approvals.counts(self._connection, tenant, stranger)
 
     def dependants(self, key: Key, limit: int) -> Iterable[Key]:
         """Yield at most `limit` of each kind of the entities that point at a profile or organisation, or those of a tenant."""
@@ -181,6 +196,7 @@ class GroupStored:
         lookups: set[Lookup] = set()
         devices: set[DeviceId] = set()
         for changes in run:
+            profiles.update(made_balance(changes))
             added: set[DeviceId] = set()
             pointed_at: set[DeviceId] = set()
             for entity in changes.insert:
@@ -196,11 +212,11 @@ class GroupStored:
             devices |= pointed_at - added
         self._holders = _holders(connection, names, serials, lookups)
         self._devices = {row[0] for row in DEVICES_PRESENT.run(connection, [(device,) for device in devices])}
-        found = [
-            (row[0], rows.tenant(row[1:])) for row in TENANTS_OF_PROFILES.run(connection, [(profile,) for profile in profiles])
-        ]
-        self._tenant_of: dict[str, TenantId] = {profile: tenant.id for profile, tenant in found}
-        self._tenants = {tenant.id: tenant for _, tenant in found}
+        found = TENANTS_OF_PROFILES.run(connection, [(profile,) for profile in profiles])
+        of_profiles = [(row[0], rows.tenant(row[3:])) for row in found]
+        self._tenant_of: dict[str, TenantId] = {profile: tenant.id for profile, tenant in of_profiles}
+        self._tenants = {tenant.id: tenant for _, tenant in of_profiles}
+        self._allowances: dict[ProfileId, Allowance | None] = {row[0]: _allowance(row[1], row[2]) for row in found}
 
     def accept(self, changes: Changes) -> None:
         """Count changes as stored from now on."""
@@ -211,6 +227,10 @@ class GroupStored:
         for tenant, growth in device_balance(changes).items():
             before = self._tenants[tenant]
             self._tenants[tenant] = msgspec.structs.replace(before, devices=before.devices + growth)
+        for profile, made in made_balance(changes).items():
+            allowance = self._allowances.get(profile)
+            if allowance is not None:
+                self._allowances[profile] = allowance._replace(made=allowance.made + made)
 
     def holder(self, unique: Unique) -> str | None:
         """Return the id of the entity that holds a unique value."""
@@ -228,9 +248,17 @@ class GroupStored:
         """Return a tenant with its number of devices."""
         return self._tenants.get(tenant)
 
+    def allowance(self, profile: ProfileId) -> Allowance | None:
+        """Return what the claim key of a stored profile has made and may make, None where nobody counts."""
+        return self._allowances.get(profile)
+
     def tenant_of(self, key: Key) -> str | None:
         """Return the tenant of a stored profile, the only kind that a device points at."""
         return self._tenant_of.get(key[1])
+
+
+def _allowance(made: int | None, budget: int | None) -> Allowance | None:
+    return None if made is None else Allowance(made, budget)
 
 
 def _holders(

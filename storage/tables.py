@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.model import (
+    Approval,
     BootstrapConfig,
     Channel,
     Credential,
@@ -17,20 +18,22 @@ from core.model import (
     OscoreState,
     PendingClaim,
     Profile,
+    ProfileId,
     Tenant,
     TenantId,
+    Tombstone,
 )
 from core.ports import Changes, Entity
-from storage import directory_rows, event_rows, profile_rows, rows, trust_rows
-from storage.guards import Kind, device_balance
+from storage import approval_rows, directory_rows, event_rows, profile_rows, rows, tombstone_rows, trust_rows
+from storage.guards import Kind, Present, device_balance, made_balance
 from storage.rows import Row
 from storage.statements import Grouped
 
 
-def _insertion(table: str, columns: str) -> Grouped:
+def _insertion(table: str, columns: str, otherwise: str = "FAIL") -> Grouped:
     names = columns.replace(f"{table}.", "")
     # FAIL: what the statement did before its error is undone by the transaction or savepoint around it, not a second time.
-    template = f"INSERT OR FAIL INTO {table} ({names}) SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
+    template = f"INSERT OR {otherwise} INTO {table} ({names}) SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
     return Grouped(template, width=columns.count(",") + 1)
 
 
@@ -40,7 +43,7 @@ def _replacement(table: str, columns: str) -> str:
 
 
 INSERT_TENANTS = _insertion("tenant", rows.TENANT)
-INSERT_PROFILES = _insertion("profile", profile_rows.PROFILE_WRITTEN)
+INSERT_PROFILES = _insertion("profile", profile_rows.PROFILE_INSERTED)
 INSERT_DEVICES = _insertion("device", rows.DEVICE_PLAIN)
 INSERT_LABELLED = _insertion("device", rows.DEVICE_LABELLED)
 INSERT_WHOLE_DEVICES = _insertion("device", rows.DEVICE_WRITTEN)
@@ -48,6 +51,8 @@ INSERT_CREDENTIALS = _insertion("credential", rows.CREDENTIAL)
 INSERT_OSCORE = _insertion("oscore_state", trust_rows.OSCORE)
 INSERT_ISSUED = _insertion("issued", trust_rows.ISSUED)
 INSERT_CLAIMS = _insertion("pending_claim", directory_rows.CLAIM)
+INSERT_APPROVALS = _insertion("approval", approval_rows.APPROVAL)
+INSERT_TOMBSTONES = _insertion("tombstone", tombstone_rows.TOMBSTONE, otherwise="REPLACE")
 INSERT_CHANNELS = _insertion("channel", rows.CHANNEL_WRITTEN)
 INSERT_CONFIGS = _insertion("config", rows.CONFIG_WRITTEN)
 INSERT_DOCUMENTS = _insertion("config_document", rows.DOCUMENT)
@@ -56,13 +61,18 @@ INSERT_ENTRIES = _insertion("entry", directory_rows.ENTRY)
 INSERT_TOKENS = _insertion("token", rows.TOKEN)
 INSERT_EVENTS = _insertion("event", event_rows.EVENT)
 COUNT_DEVICES = "UPDATE tenant SET devices = devices + ? WHERE id = ?"
+COUNT_MADE = "UPDATE profile SET made = made + ? WHERE id = ?"
+BEGIN_TO_COUNT = """UPDATE profile SET made = (SELECT count(*) FROM device
+    WHERE device.tenant = profile.tenant AND device.profile = profile.id) WHERE id = ? AND made IS NULL"""
 
-REPLACE_TENANT = "UPDATE tenant SET (name, device_limit, created_at, version) = (?, ?, ?, ?) WHERE id = ?"
+REPLACE_TENANT = "UPDATE tenant SET (name, device_limit, created_at, version, secure_bootstrap) = (?, ?, ?, ?, ?) WHERE id = ?"
 REPLACE_PROFILE = _replacement("profile", profile_rows.PROFILE_WRITTEN)
 REPLACE_CREDENTIAL = _replacement("credential", rows.CREDENTIAL)
 REPLACE_OSCORE = _replacement("oscore_state", trust_rows.OSCORE)
 REPLACE_ISSUED = _replacement("issued", trust_rows.ISSUED)
 REPLACE_CLAIM = _replacement("pending_claim", directory_rows.CLAIM)
+REPLACE_APPROVAL = _replacement("approval", approval_rows.APPROVAL)
+REPLACE_TOMBSTONE = _replacement("tombstone", tombstone_rows.TOMBSTONE).replace("UPDATE", "UPDATE OR REPLACE", 1)
 REPLACE_ENTRY = _replacement("entry", directory_rows.ENTRY)
 REPLACE_CHANNEL = _replacement("channel", rows.CHANNEL_WRITTEN)
 REPLACE_CONFIG = _replacement("config", rows.CONFIG_WRITTEN)
@@ -85,6 +95,8 @@ DELETE: dict[Kind, tuple[str, ...]] = {
     IssuedCertificate: ("DELETE FROM issued WHERE id = ?",),
     Credential: ("DELETE FROM credential WHERE id = ?",),
     PendingClaim: ("DELETE FROM pending_claim WHERE id = ?",),
+    Approval: ("DELETE FROM approval WHERE id = ?",),
+    Tombstone: ("DELETE FROM tombstone WHERE id = ?",),
     OperatorToken: ("DELETE FROM token WHERE id = ?",),
     DirectoryEntry: ("DELETE FROM entry WHERE id = ?",),
     BootstrapConfig: ("DELETE FROM config WHERE id = ?",),
@@ -114,15 +126,26 @@ def replace(connection: sqlite3.Connection, entity: Entity) -> None:
     elif isinstance(entity, BootstrapConfig):
         _replace_config(connection, entity)
     elif isinstance(entity, Tenant):
-        row = (entity.name, entity.device_limit, entity.created_at, entity.version, entity.id)
-        connection.execute(REPLACE_TENANT, row)
+        _, name, limit, _, *others = rows.tenant_row(entity)
+        connection.execute(REPLACE_TENANT, (name, limit, *others, entity.id))
     else:
         statement, row = _replacement_of(entity)
         connection.execute(statement, (*row[1:], entity.id))
+        if isinstance(entity, Profile) and entity.claims is not None:
+            connection.execute(BEGIN_TO_COUNT, (entity.id,))
 
 
 def _replacement_of(
-    entity: Profile | Credential | OscoreState | IssuedCertificate | PendingClaim | Channel | DirectoryEntry | OperatorToken,
+    entity: Profile
+    | Credential
+    | OscoreState
+    | IssuedCertificate
+    | PendingClaim
+    | Approval
+    | Tombstone
+    | Channel
+    | DirectoryEntry
+    | OperatorToken,
 ) -> tuple[str, Row]:
     """Return the statement for an entity that is one row, and that row."""
     if isinstance(entity, Credential):
@@ -133,6 +156,10 @@ def _replacement_of(
         return REPLACE_ISSUED, trust_rows.issued_row(entity)
     if isinstance(entity, PendingClaim):
         return REPLACE_CLAIM, directory_rows.claim_row(entity)
+    if isinstance(entity, Approval):
+        return REPLACE_APPROVAL, approval_rows.approval_row(entity)
+    if isinstance(entity, Tombstone):
+        return REPLACE_TOMBSTONE, tombstone_rows.tombstone_row(entity)
     if isinstance(entity, Profile):
         return REPLACE_PROFILE, profile_rows.profile_row(entity)
     if isinstance(entity, Channel):
@@ -202,12 +229,14 @@ def _putting(statement: Grouped, row: Callable[[Any], Row]) -> Callable[[sqlite3
 
 _INSERT: dict[Kind, Callable[[sqlite3.Connection, Sequence[Any]], None]] = {
     Tenant: _putting(INSERT_TENANTS, rows.tenant_row),
-    Profile: _putting(INSERT_PROFILES, profile_rows.profile_row),
+    Profile: _putting(INSERT_PROFILES, profile_rows.inserted_row),
     Device: _insert_devices,
     Credential: _putting(INSERT_CREDENTIALS, rows.credential_row),
     OscoreState: _putting(INSERT_OSCORE, trust_rows.oscore_row),
     IssuedCertificate: _putting(INSERT_ISSUED, trust_rows.issued_row),
     PendingClaim: _putting(INSERT_CLAIMS, directory_rows.claim_row),
+    Approval: _putting(INSERT_APPROVALS, approval_rows.approval_row),
+    Tombstone: _putting(INSERT_TOMBSTONES, tombstone_rows.tombstone_row),
     Channel: _putting(INSERT_CHANNELS, rows.channel_row),
     BootstrapConfig: _insert_configs,
     DirectoryEntry: _putting(INSERT_ENTRIES, directory_rows.entry_row),
@@ -225,3 +254,14 @@ def count(connection: sqlite3.Connection, accepted: Sequence[Changes]) -> None:
     for tenant, growth in balance.items():
         if growth:
             connection.execute(COUNT_DEVICES, (growth, tenant))
+
+
+def count_made(connection: sqlite3.Connection, accepted: Sequence[Changes], stored: Present) -> None:
+    """Keep in step what claim keys have made, where somebody counts."""
+    balance: dict[ProfileId, int] = {}
+    for changes in accepted:
+        for profile, growth in made_balance(changes).items():
+            balance[profile] = balance.get(profile, 0) + growth
+    for profile, growth in balance.items():
+        if stored.allowance(profile) is not None:
+            connection.execute(COUNT_MADE, (growth, profile))

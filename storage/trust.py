@@ -11,13 +11,20 @@ from storage import profile_rows, trust_rows
 from storage.bounds import ANCHORED, page_size
 from storage.statements import Grouped
 
-# CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
-PROFILES_BY_ANCHOR = Grouped(
-    f"""WITH asked (anchor) AS (VALUES {{rows}}) SELECT asked.anchor, {profile_rows.PROFILE} FROM asked
-    CROSS JOIN profile ON profile.id IN (SELECT some.id FROM profile AS some INDEXED BY profile_anchor
-        WHERE some.anchor = asked.anchor AND some.anchor IS NOT NULL ORDER BY some.id LIMIT {ANCHORED})""",
-    width=1,
-)
+
+def _profiles_by(column: str, index: str) -> Grouped:
+    """Make the statement for the profiles that have one of these in a column."""
+    # CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
+    return Grouped(
+        f"""WITH asked (anchor) AS (VALUES {{rows}}) SELECT asked.anchor, {profile_rows.PROFILE} FROM asked
+        CROSS JOIN profile ON profile.id IN (SELECT some.id FROM profile AS some INDEXED BY {index}
+            WHERE some.{column} = asked.anchor AND some.{column} IS NOT NULL ORDER BY some.id LIMIT {ANCHORED})""",
+        width=1,
+    )
+
+
+PROFILES_BY_ANCHOR = _profiles_by("anchor", "profile_anchor")
+PROFILES_BY_NAME = _profiles_by("anchor_name", "profile_anchor_name")
 OSCORE_BY_ID = Grouped(
     f"""WITH asked (id) AS (VALUES {{rows}}) SELECT {trust_rows.OSCORE} FROM asked
     CROSS JOIN oscore_state ON oscore_state.id = asked.id""",
@@ -29,13 +36,17 @@ REVOKED = f"SELECT {trust_rows.ISSUED}, 0 FROM issued WHERE id > ? AND not_after
 
 
 def anchored(connection: sqlite3.Connection, queries: Sequence[AnchorsQuery]) -> list[tuple[tuple[Profile, ...], ...]]:
-    """Answer for the profiles of certificates, all from the same moment."""
-    asked = {anchor for query in queries for anchor in query.anchors}
-    found: dict[str, list[Profile]] = {anchor: [] for anchor in asked}
-    for row in PROFILES_BY_ANCHOR.run(connection, [(anchor,) for anchor in asked]):
+    """Answer for the profiles of certificates and of names, all from the same moment."""
+    by_anchor = _found(connection, PROFILES_BY_ANCHOR, {anchor for query in queries for anchor in query.anchors})
+    by_name = _found(connection, PROFILES_BY_NAME, {name for query in queries for name in query.names})
+    return [(*map(by_anchor.__getitem__, query.anchors), *map(by_name.__getitem__, query.names)) for query in queries]
+
+
+def _found(connection: sqlite3.Connection, statement: Grouped, asked: set[str]) -> dict[str, tuple[Profile, ...]]:
+    found: dict[str, list[Profile]] = {each: [] for each in asked}
+    for row in statement.run(connection, [(each,) for each in asked]):
         found[row[0]].append(profile_rows.profile(row[1:]))
-    ordered = {anchor: tuple(sorted(some, key=lambda profile: profile.id)) for anchor, some in found.items()}
-    return [tuple(ordered[anchor] for anchor in query.anchors) for query in queries]
+    return {each: tuple(sorted(some, key=lambda profile: profile.id)) for each, some in found.items()}
 
 
 def oscore_states(connection: sqlite3.Connection, queries: Sequence[OscoreQuery]) -> list[OscoreState | None]:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from core.errors import Guard
 from core.model import (
+    Approval,
     BootstrapConfig,
     Credential,
     Device,
@@ -15,6 +16,7 @@ from core.model import (
     PendingClaim,
     Profile,
     Tenant,
+    Tombstone,
 )
 from core.ports import Entity
 
@@ -36,6 +38,7 @@ GUARDS = {
     "profile_name": Guard.PROFILE_NAME,
     "profile_key": Guard.PROVISION_KEY,
     "token_name": Guard.TOKEN_NAME,
+    "approval_name": Guard.APPROVAL_NAME,
     # No guards of their own: these lookups are keyed digests of drawn secrets, as a credential's is.
     "token_lookup": Guard.CREDENTIAL_LOOKUP,
     "entry_lookup": Guard.CREDENTIAL_LOOKUP,
@@ -80,8 +83,16 @@ def uniques(entity: Entity) -> tuple[Unique, ...]:
         return (Unique("profile_name", (entity.tenant, entity.name)), Unique("profile_key", entity.provision_key))
     if isinstance(entity, OperatorToken):
         return (Unique("token_name", (entity.tenant, entity.name)), Unique("token_lookup", entity.lookup))
+    if isinstance(entity, Approval):
+        return (Unique("approval_name", (entity.profile, entity.name)),)
     trait = _BY_ID.get(type(entity))
     return () if trait is None else (Unique(trait, entity.id),)
+
+
+def marks(tombstone: Tombstone) -> tuple[Unique, ...]:
+    """Return what one tombstone at most has. No guard keeps it: a new one takes the place of those that have it."""
+    name = Unique("tombstone_name", (tombstone.tenant, tombstone.name))
+    return (name, Unique("tombstone_serial", (tombstone.profile, tombstone.serial))) if tombstone.serial else (name,)
 
 
 def _of_entry(entry: DirectoryEntry) -> tuple[Unique, ...]:

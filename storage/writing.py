@@ -9,7 +9,7 @@ from core.errors import Conflict
 from core.model import Credential, Device
 from core.ports import Changes
 from storage import faults, tables
-from storage.bounds import EXPIRED_KEPT_MS
+from storage.bounds import EXPIRED_KEPT_MS, TOMBSTONE_KEPT_MS
 from storage.clock import now
 from storage.guards import examine, examine_additions
 from storage.stored import GroupStored, RowStored
@@ -22,6 +22,10 @@ Outcomes = list[Exception | None]
 PROVE = "UPDATE probe SET count = count + 1"
 PRUNE_ISSUED = """DELETE FROM issued WHERE id IN
     (SELECT id FROM issued INDEXED BY issued_not_after WHERE not_after < ? ORDER BY not_after LIMIT ?)"""
+PRUNE_APPROVALS = """DELETE FROM approval WHERE id IN
+    (SELECT id FROM approval INDEXED BY approval_expires WHERE expires_at < ? ORDER BY expires_at LIMIT ?)"""
+PRUNE_TOMBSTONES = """DELETE FROM tombstone WHERE id IN
+    (SELECT id FROM tombstone INDEXED BY tombstone_created WHERE created_at < ? ORDER BY created_at LIMIT ?)"""
 PRUNE = "DELETE FROM event WHERE seq <= min((SELECT max(seq) FROM event) - ?, (SELECT min(seq) FROM event) + ? - 1)"
 
 
@@ -73,6 +77,8 @@ def prune(connection: sqlite3.Connection, keep: int, most: int) -> int:
 
     def pruned() -> int:
         connection.execute(PRUNE_ISSUED, (now() - EXPIRED_KEPT_MS, most))
+        connection.execute(PRUNE_APPROVALS, (now(), most))
+        connection.execute(PRUNE_TOMBSTONES, (now() - TOMBSTONE_KEPT_MS, most))
         return connection.execute(PRUNE, (keep, most)).rowcount
 
     return transact(connection, pruned)
@@ -108,11 +114,13 @@ def _together(connection: sqlite3.Connection, run: Sequence[Changes]) -> Outcome
             accepted.append(changes)
     tables.insert(connection, accepted)
     tables.count(connection, accepted)
+    tables.count_made(connection, accepted, stored)
     return outcomes
 
 
 def _alone(connection: sqlite3.Connection, changes: Changes) -> Exception | None:
-    guard = examine(changes, RowStored(connection))
+    stored = RowStored(connection)
+    guard = examine(changes, stored)
     if guard is not None:
         return Conflict(guard)
     tables.delete(connection, changes)
@@ -120,6 +128,7 @@ def _alone(connection: sqlite3.Connection, changes: Changes) -> Exception | None
         tables.replace(connection, entity)
     tables.insert(connection, [changes])
     tables.count(connection, [changes])
+    tables.count_made(connection, [changes], stored)
     return None
 
 

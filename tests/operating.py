@@ -11,7 +11,8 @@ from core.crypto.vault import Vault
 from core.errors import Refusal
 from core.handshakes import Handshakes
 from core.issuer import Issuer
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import Bootstrapped, BootstrapRequest, Context, Identity, MqttLogin
 from core.model import DEFAULT_TENANT, Device, Event, EventKind, Profile, Role, Secret, TenantId
 from core.operate import Operate, Operation, bearer_lookup
@@ -73,11 +74,11 @@ class Desk:
             self.issuer,
             self.audit,
             bearer_lookup(self.vault, ADMIN),
-            Buckets(failures or Rate(0, 0)),
+            Lockout(failures or Rate(0, 0)),
             frozenset({OPTION}),
             frozenset({"things"}),
         )
-        self.failures = Buckets(Rate(0, 0))
+        self.failures = Lockout(Rate(0, 0))
         self.shared_key: bytes | None = bytes(range(16))
         self.authenticate = Authenticate(self.repository, self.issuer, self.audit, self.failures)
         self.handshakes = Handshakes(self.repository, self.issuer, self.audit, self.failures)

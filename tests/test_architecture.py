@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("core", "adapters", "storage")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 PROTOCOLS = ("http", "coap", "mqtt")
-VENDORS = ("thingsboard", "mainflux", "magistrala", "enos", "xively")
+VENDORS = ("thingsboard", "mainflux", "magistrala", "enos", "xively", "emqx", "goauth", "mosquitto", "rabbitmq", "vernemq")
 
 # What of the standard library the core may use: values and pure functions, nothing that waits, reads, writes or draws.
 PURE = frozenset(
@@ -20,6 +20,7 @@ PURE = frozenset(
         "collections",
         "contextlib",
         "dataclasses",
+        "datetime",  # what certificates say; what time it is, the clock port says
         "enum",
         "functools",
         "hashlib",
@@ -45,6 +46,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "adapters.exchange": ("core", "msgspec"),
     "adapters.router": SHARED,
     "adapters.owned": (),
+    "adapters.single_use": ("core",),
     "adapters.facing": (*SHARED, "adapters.router"),
     "adapters.watching": SHARED,
     "adapters.attending": (*SHARED, "adapters.watching", "structlog"),
@@ -52,19 +54,26 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *SHARED,
         "adapters.attending",
         "adapters.facing",
+        "adapters.kept_answers",
         "adapters.owned",
+        "adapters.repeating",
         "adapters.router",
         "adapters.watching",
         "structlog",
     ),
+    "adapters.kept_answers": SHARED,
+    "adapters.repeating": (*SHARED, "adapters.kept_answers", "cbor2"),
     "adapters.dialects": (*SHARED, "adapters.dialects"),
     "adapters.dialects.enos": (*SHARED, "adapters.dialects", "cbor2"),
     "adapters.dialects.device_api": (*SHARED, "adapters.dialects", "cbor2"),
     "adapters.dialects.mainflux": (*SHARED, "adapters.dialects", "cbor2"),
     "adapters.dialects.thingsboard_protobuf": (*SHARED, "google.protobuf"),
-    "adapters.http": (*SHARED, "aiohttp"),
-    "adapters.coap": (*SHARED, "aiocoap"),
-    "adapters.mqtt": (*SHARED, "structlog"),
+    "adapters.tls": (*SHARED, "OpenSSL", "cryptography", "structlog"),
+    "adapters.http": (*SHARED, "adapters.tls", "aiohttp"),
+    "adapters.authorities": (*SHARED, "aiohttp", "cryptography", "structlog"),
+    "adapters.hooks": (*SHARED, "adapters.dialects.moments", "aiohttp", "structlog"),
+    "adapters.coap": (*SHARED, "adapters.tls", "aiocoap", "cryptography", "OpenSSL"),
+    "adapters.mqtt": (*SHARED, "adapters.tls", "structlog"),
     "adapters.brokers": (
         *SHARED,
         "adapters.brokers",
@@ -78,6 +87,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 # The composition: what binds everything to everything. Only the first two open the registry.
 COMPOSITION = (
     "adapters.app",
+    "adapters.authority_work",
     "adapters.bootstrap_key",
     "adapters.broker_cautions",
     "adapters.broker_work",
@@ -88,6 +98,7 @@ COMPOSITION = (
     "adapters.demo",
     "adapters.keys",
     "adapters.layout",
+    "adapters.listeners",
     "adapters.logs",
     "adapters.metrics",
     "adapters.own_addresses",
@@ -95,6 +106,7 @@ COMPOSITION = (
     "adapters.settings",
     "adapters.spoken",
     "adapters.system",
+    "adapters.tls_cautions",
     "adapters.use_cases",
 )
 OPENS_THE_REGISTRY = ("adapters.app", "adapters.cli")

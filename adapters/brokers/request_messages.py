@@ -14,6 +14,7 @@ from adapters.exchange import NOTHING, Carrier, Inbound, Outbound, Peer
 
 QOS: Final = 1
 _DO_NOT_SEND_RETAINED = 2
+REPEAT_KEY = "idempotency-key"
 
 
 def source_of_client(client: str) -> str:
@@ -27,15 +28,17 @@ def source_of_client(client: str) -> str:
 def inbound(message: aiomqtt.Message, asked: Asked, path: str, guest: str, headers: int) -> Inbound:
     """Make a neutral request. Of the user properties the first `headers` count, and of a name that occurs twice the first."""
     user: list[tuple[str, str]] = _property(message, "UserProperty") or []
+    named = _headers(user[:headers])
     return Inbound(
         carrier=Carrier.MQTT,
         method="PUBLISH",
         path=path,
         peer=Peer(source_of_client(asked.client)),
-        headers=_headers(user[:headers]),
+        headers=named,
         content_type=_property(message, "ContentType"),
         body=body(message),
         guest=guest,
+        repeat_key=named.get(REPEAT_KEY, ""),
     )
 
 

@@ -6,7 +6,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from adapters.commands.access import URL_VARIABLE
+from adapters.commands.claim_api import ClaimRules, Claims
 from adapters.commands.failure import Failure
+from adapters.commands.hook_api import Hook, HookRules
 from adapters.commands.issuing_api import Signed, SignedRules
 from adapters.commands.trust_api import Chain, ChainRules, Issuing, IssuingRules
 
@@ -44,6 +46,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     chain: Chain | None = None
     issuing: Issuing | None = None
     plain: str | None = None
+    claims: Claims | None = None
+    hook: Hook | None = None
     credential_kind: str | None = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     created_at: str
@@ -63,12 +67,14 @@ class NewProfile(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     chain: ChainRules | None = None
     issuing: IssuingRules | None = None
     plain: str | None = None
+    claims: ClaimRules | None = None
+    hook: HookRules | None = None
     credential_kind: str | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ProfileChange(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What becomes of a profile; None leaves a field as it is, but takes `issuing` and `plain` away."""
+    """What becomes of a profile; None leaves a field as it is, but takes `issuing`, `plain`, `claims` and `hook` away."""
 
     name: str | None = None
     strategy: str | None = None
@@ -78,6 +84,8 @@ class ProfileChange(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     chain: ChainRules | None = None
     issuing: IssuingRules | UnsetType | None = UNSET
     plain: str | UnsetType | None = UNSET
+    claims: ClaimRules | UnsetType | None = UNSET
+    hook: HookRules | UnsetType | None = UNSET
 
 
 class NewSecret(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,6 +115,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str | None = None
     expires_at: str | None = None
     expired: bool = False
+    trial: bool = False
 
 
 class Firmware(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,6 +72,10 @@ CERTIFICATES: Final = MappingProxyType(
             "No profile's pattern finds a device name in the common name of the device's certificate.",
             "Compare the pattern with the certificate: its first group is the name. Beyond 255 characters nothing is sought.",
         ),
+        "chain.superseded": Explanation(
+            "The device came with a certificate that was made before the one it has now.",
+            "Give the device the newer one, or a new one.",
+        ),
         "chain.ambiguous": Explanation(
             "Several profiles wait for this chain, their patterns fit, and none alone has the device or could make it.",
             "Write patterns that do not overlap, or define the device in the profile that is meant.",

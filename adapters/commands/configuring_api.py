@@ -12,6 +12,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     devices: int = 0
     device_limit: int | None = None
+    secure_bootstrap: bool = False
     created_at: str
 
 
@@ -20,6 +21,7 @@ class NewTenant(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     id: str | None = None
+    secure_bootstrap: bool = False
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):

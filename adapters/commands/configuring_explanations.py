@@ -41,12 +41,17 @@ CONFIGURING: Final = MappingProxyType(
             f"Id and key are right, but the device has no client secret any more. {_KEY}",
             "If it is to come back: firstlight device rotate NAME --client-secret-file FILE gives it a new one.",
         ),
+        "bootstrap.secure_tenant": Explanation(
+            "The device asked for an encrypted configuration, and its tenant has no secure bootstrap: it was made without.",
+            "Have the firmware bootstrap over TLS, DTLS or by challenge; or make the tenant with --secure-bootstrap.",
+        ),
         "bootstrap.secure_off": Explanation(
             "The device asked for an encrypted configuration, and the gateway has no encryption key.",
             "Set FIRSTLIGHT_BOOTSTRAP_ENCRYPT_KEY to the key that the firmware has, and restart the gateway.",
         ),
         "limit.bootstrap": Explanation(
-            "This source address asked with wrong external ids or keys more often than FIRSTLIGHT_LIMIT_FAILURES allows.",
+            "This source address sent wrong keys for this external id more often than FIRSTLIGHT_LIMIT_FAILURES_PAIR allows, or"
+            " ids that are not known more often than FIRSTLIGHT_LIMIT_FAILURES does.",
             "Look at the refusals before this one (firstlight event list --kind bootstrap.refused) and mend what they name.",
         ),
         "identity.other": Explanation(

@@ -13,6 +13,7 @@ from adapters.commands import (
     device_export,
     device_import,
     device_issue,
+    device_leave,
     device_owner,
     device_view,
 )
@@ -64,6 +65,7 @@ def add(commands: "Commands") -> None:
     add_overlap(rotate)
     device_credential.add(group)
     device_owner.add(group)
+    device_leave.add(group)
     _add_single(group, "channels", _channels, "list the channels that a device may use now")
     _add_single(group, "delete", _delete, "delete a device and its credentials")
 

@@ -7,6 +7,8 @@ import msgspec
 from adapters.commands import api
 from adapters.commands.show import Screen
 
+_TRIAL = "not used yet; at its first login the older ones end, until then they are good"
+
 
 def present(body: bytes, screen: Screen) -> None:
     """Print a device as the gateway answered it."""
@@ -65,6 +67,7 @@ def show_credentials(credentials: Sequence[api.Credential], screen: Screen) -> N
             ("salt", credential.salt),
             ("ID Context", credential.id_context),
             ("ends", _end(credential)),
+            ("on trial", _TRIAL if credential.trial else None),
             ("id", credential.id),
         ]
         screen.fields([("credential", credential.type), *((name, value) for name, value in values if value is not None)])

@@ -8,11 +8,13 @@ from adapters.commands.associating_explanations import ASSOCIATING, ASSOCIATING_
 from adapters.commands.authority_explanations import AUTHORITY, AUTHORITY_COMMANDS
 from adapters.commands.broker_explanations import BROKERS
 from adapters.commands.certificate_explanations import CERTIFICATES
+from adapters.commands.claim_explanations import CLAIM_KEY_COMMANDS, CLAIM_KEYS
 from adapters.commands.configuring_explanations import CONFIGURING, CONFIGURING_COMMANDS
 from adapters.commands.directing_explanations import DIRECTING_COMMANDS
 from adapters.commands.explanation import Explanation
 from adapters.commands.issuing_explanations import ISSUING_COMMANDS
 from adapters.commands.login_explanations import LOGINS
+from adapters.commands.policy_explanations import POLICY, POLICY_COMMANDS
 from adapters.commands.signed_explanations import SIGNED
 from adapters.commands.trust_explanations import TRUST
 from adapters.commands.trusting_explanations import TRUSTING, TRUSTING_COMMANDS
@@ -64,6 +66,8 @@ EXPLANATIONS: Final = MappingProxyType(
         **BROKERS,
         **TRUST,
         **TRUSTING,
+        **POLICY,
+        **CLAIM_KEYS,
         "claim.empty": Explanation(
             "The device sent an empty claim key or an empty secret.",
             "Write the profile's key and secret into the firmware (firstlight profile show NAME shows the key).",
@@ -173,7 +177,8 @@ EXPLANATIONS: Final = MappingProxyType(
             "If a fleet starts all at once, raise the limit; the devices come again by themselves. If not, rotate the secret.",
         ),
         "limit.login": Explanation(
-            "This source address presented wrong credentials more often than FIRSTLIGHT_LIMIT_FAILURES allows.",
+            "This source address presented wrong credentials more often than FIRSTLIGHT_LIMIT_FAILURES allows, or for this one"
+            " device or user than FIRSTLIGHT_LIMIT_FAILURES_PAIR does. Those that got in from there before still do.",
             "Look at the refusals before this one (firstlight event list --kind login.refused) and mend what they name.",
         ),
         "limit.bearer": Explanation(
@@ -259,6 +264,8 @@ COMMANDS: Final = MappingProxyType(
         **ISSUING_COMMANDS,
         **TRUSTING_COMMANDS,
         **AUTHORITY_COMMANDS,
+        **POLICY_COMMANDS,
+        **CLAIM_KEY_COMMANDS,
         "body.empty": Explanation("The request had no body.", "Send a JSON object; /openapi.json describes it."),
         "body.field": Explanation(
             "A field of the body is missing, unknown or of the wrong kind; the detail names it.", _ASK_COMMAND

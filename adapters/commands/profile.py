@@ -7,7 +7,9 @@ import msgspec
 from msgspec import UnsetType
 
 from adapters.commands import api
+from adapters.commands.claim_options import add_claim_options, claim_fields, claims_from
 from adapters.commands.durations import add_overlap
+from adapters.commands.hook_options import add_hook_options, hook_fields, hook_from
 from adapters.commands.issuing_api import Signed
 from adapters.commands.metadata_options import add_metadata, metadata_from
 from adapters.commands.parsing import add_group, add_operation
@@ -34,7 +36,9 @@ strategies:
                    devices come over TLS with a certificate that an authority signed (--certificate)
   disabled         nobody gets in
 
-A device that asks again is refused (deny), given what it has (same) or given anew (rotate).
+A device that asks again is refused (deny), given what it has (same), or given anew (rotate): what it had is good until it
+first logs in with the new. It may have to prove that it has what it had (prove), or to wait for you (approve: firstlight
+approval list). --option approve-new has devices wait that come for the first time.
 Key and secret are generated unless given; the secret is shown once.
 
 examples:
@@ -44,6 +48,7 @@ examples:
   firstlight profile create pumps --strategy signed --no-self-registration --mqtt-url ssl://mqtt.example.net:8883
   firstlight profile create valves --strategy certificate_chain --certificate factory-ca.pem --pattern '(.*)\\.example\\.com'
   firstlight profile create meters --issue-days 90 --plain challenge
+  firstlight profile create meters --budget 5000 --names meter-0001..meter-5000 --closes 2027-04-01T00:00:00Z
 """
 
 
@@ -58,10 +63,13 @@ def add(commands: "Commands") -> None:
     add_metadata(create, "a note")
     _add_rules(create)
     add_trust_options(create)
+    add_claim_options(create)
+    add_hook_options(create)
     add_operation(group, "list", _list, "list all profiles")
     for name, operation, summary in (
         ("show", _show, "show one profile"),
         ("disable", _disable, "let nobody in by a profile any more; devices it let in keep working"),
+        ("burn", _burn, "make a profile's claim key worthless, for good; devices it let in keep working"),
         ("delete", _delete, "delete a profile that has no devices"),
     ):
         add_operation(group, name, operation, summary).add_argument("profile", metavar="NAME", help="name or id")
@@ -70,6 +78,8 @@ def add(commands: "Commands") -> None:
     change.add_argument("--name", help="a new name")
     _add_rules(change)
     add_trust_options(change, changing=True)
+    add_claim_options(change, changing=True)
+    add_hook_options(change, changing=True)
     rotate = add_operation(group, "rotate", _rotate, "give a profile a new secret in place of the old one")
     rotate.add_argument("profile", metavar="NAME", help="name or id")
     add_secret(rotate, "secret", "the new secret")
@@ -84,7 +94,7 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
 
 
 async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
-    issuing, plain = issuing_from(args), plain_from(args)
+    issuing, plain, hook, claims = issuing_from(args), plain_from(args), hook_from(args), claims_from(args)
     profile = api.NewProfile(
         name=args.name,
         strategy=args.strategy,
@@ -96,6 +106,8 @@ async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
         chain=chain_from(args),
         issuing=None if isinstance(issuing, UnsetType) else issuing,
         plain=None if isinstance(plain, UnsetType) else plain,
+        claims=None if isinstance(claims, UnsetType) else claims,
+        hook=None if isinstance(hook, UnsetType) else hook,
         credential_kind=args.credential_kind,
         metadata=metadata_from(args),
     )
@@ -129,6 +141,8 @@ async def _change(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
         chain=chain_from(args),
         issuing=issuing_from(args),
         plain=plain_from(args),
+        claims=claims_from(args),
+        hook=hook_from(args),
     )
     _present(await gateway.send("PATCH", "profiles", args.profile, body=change), screen)
 
@@ -136,6 +150,10 @@ async def _change(args: argparse.Namespace, gateway: "Gateway", screen: Screen) 
 async def _disable(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
     change = api.ProfileChange(strategy=Strategy.DISABLED.value)
     _present(await gateway.send("PATCH", "profiles", args.profile, body=change), screen)
+
+
+async def _burn(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
+    _present(await gateway.send("POST", "profiles", args.profile, "burn"), screen)
 
 
 async def _rotate(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
@@ -178,11 +196,13 @@ def _present(body: bytes, screen: Screen) -> None:
             *([("credential kind", profile.credential_kind)] if profile.credential_kind else []),
             *(_signed(profile.signed) if profile.signed else []),
             *trust_fields(profile.chain, profile.issuing, profile.plain),
+            *claim_fields(profile.claims),
+            *hook_fields(profile.hook),
             *([("metadata", msgspec.json.encode(profile.metadata).decode())] if profile.metadata else []),
             ("created", profile.created_at),
             ("updated", profile.updated_at),
             ("id", profile.id),
         ]
     )
-    if profile.provision_secret:
+    if profile.provision_secret or (profile.hook and profile.hook.secret):
         screen.remark("the secret is not shown again")

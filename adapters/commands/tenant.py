@@ -27,16 +27,21 @@ def add(commands: "Commands") -> None:
     create = add_operation(group, "create", _create, "make a tenant", _EPILOG)
     create.add_argument("name", metavar="NAME")
     create.add_argument("--id", metavar="ID", help="its id (default: the gateway makes one)")
+    create.add_argument(
+        "--secure-bootstrap",
+        action="store_true",
+        help="let its devices bootstrap under the AES key that all share, as old firmware does (default: no)",
+    )
     add_operation(group, "list", _list, "list all tenants")
 
 
 async def _create(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
-    body = await gateway.send("POST", "tenants", body=configuring_api.NewTenant(args.name, args.id))
+    body = await gateway.send("POST", "tenants", body=configuring_api.NewTenant(args.name, args.id, args.secure_bootstrap))
     if screen.json:
         screen.document(body)
         return
     tenant = api.decode(body, configuring_api.Tenant)
-    screen.fields([("name", tenant.name), ("created", tenant.created_at), ("id", tenant.id)])
+    screen.fields([("name", tenant.name), ("created", tenant.created_at), ("id", tenant.id), *_secure(tenant)])
 
 
 async def _list(args: argparse.Namespace, gateway: "Gateway", screen: Screen) -> None:
@@ -49,6 +54,10 @@ async def _list(args: argparse.Namespace, gateway: "Gateway", screen: Screen) ->
         ("NAME", "DEVICES", "LIMIT", "CREATED", "ID"),
         [(each.name, f"{each.devices:,}", _limit(each.device_limit), each.created_at, each.id) for each in tenants],
     )
+
+
+def _secure(tenant: configuring_api.Tenant) -> list[tuple[str, str]]:
+    return [("secure bootstrap", "on")] if tenant.secure_bootstrap else []
 
 
 def _limit(devices: int | None) -> str:

@@ -10,6 +10,8 @@ Departures from the reference server, all of them towards what its documentation
 - JSON `null` is an absent field; an empty MQTT or CoAP body is answered NOT_FOUND in JSON.
 - A bad HTTP body is answered 400 with the error object (`errorCode` 31), not 500; the object never repeats the request.
 - HTTP replies are `application/json` whatever `Accept` says.
+- Who asks again may have to prove that it has its old credential (`thingsboard_proof`), or to wait for an operator; until then
+  it is answered FAILURE, as it is where nobody may ask again.
 - The option `thingsboard-guide-reply` adds the keys of the user guide's overview after the standard ones.
 """
 
@@ -238,12 +240,13 @@ def _attributes_topic(inbound: Inbound) -> str | None:
     return _ATTRIBUTES_RESPONSE + inbound.params["id"] if inbound.carrier is Carrier.MQTT else None
 
 
-_ERROR_CODES = {Reason.MALFORMED: 31, Reason.TOO_MANY: 33}
+_ERROR_CODES = {Reason.MALFORMED: 31, Reason.UNPROCESSABLE: 31, Reason.TOO_MANY: 33}
 _ERROR_STATUS = {
     Reason.MALFORMED: 400,
     Reason.NOT_ALLOWED: 405,
     Reason.TOO_LARGE: 413,
     Reason.UNSUPPORTED: 415,
+    Reason.UNPROCESSABLE: 422,
     Reason.TOO_MANY: 429,
     Reason.UNAVAILABLE: 503,
 }

@@ -6,6 +6,7 @@ import msgspec
 
 from adapters.dialects import thingsboard_protobuf as protobuf
 from adapters.dialects.thingsboard_json import UNPARSED, bad_field, is_json, text
+from adapters.dialects.thingsboard_proof import proof
 from adapters.exchange import Carrier, Decoded, Inbound
 from core.credentials import certificate
 from core.errors import Reason, Refusal
@@ -45,7 +46,7 @@ def read(inbound: Inbound) -> Decoded:
         sent = _SENT.decode(inbound.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_other(inbound)
-    return Decoded(_from_json(sent, inbound.peer.claim), inbound.form or JSON)
+    return Decoded(_from_json(sent, inbound), inbound.form or JSON)
 
 
 def _decode_other(inbound: Inbound) -> Decoded:
@@ -55,7 +56,7 @@ def _decode_other(inbound: Inbound) -> Decoded:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _decode_protobuf(inbound, error)
     texts = {name: text(fields[name], name) for name in _Sent.__struct_fields__ if name in fields}
-    return Decoded(_from_json(_Sent(**texts), inbound.peer.claim), inbound.form or JSON)
+    return Decoded(_from_json(_Sent(**texts), inbound), inbound.form or JSON)
 
 
 def _decode_empty(inbound: Inbound) -> Decoded:
@@ -71,12 +72,12 @@ def _decode_protobuf(inbound: Inbound, not_json: Exception) -> Decoded:
         request = protobuf.parse_request(inbound.body)
     except protobuf.NotProtobufError as error:
         raise Refusal(Reason.MALFORMED, "the body is neither JSON nor protobuf", check=UNPARSED) from error
-    return Decoded(_from_protobuf(request, inbound.peer.claim), PROTOBUF)
+    return Decoded(_from_protobuf(request, inbound), PROTOBUF)
 
 
-def _from_json(sent: _Sent, proven: str) -> ProvisionRequest:
+def _from_json(sent: _Sent, inbound: Inbound) -> ProvisionRequest:
     return ProvisionRequest(
-        evidence=_evidence(sent.provisionDeviceKey, sent.provisionDeviceSecret, proven),
+        evidence=_evidence(sent.provisionDeviceKey, sent.provisionDeviceSecret, inbound.peer.claim),
         device_name=sent.deviceName,
         credential=_credential(
             "ACCESS_TOKEN" if sent.credentialsType is None else sent.credentialsType,
@@ -84,16 +85,17 @@ def _from_json(sent: _Sent, proven: str) -> ProvisionRequest:
             sent.hash or "",
             MqttBasic(sent.clientId or "", sent.username or "", Secret(sent.password or "")),
         ),
+        proof=proof(inbound),
         metadata=_gateway(sent.gateway in (True, "true")),
     )
 
 
-def _from_protobuf(request: protobuf.Request, proven: str) -> ProvisionRequest:
+def _from_protobuf(request: protobuf.Request, inbound: Inbound) -> ProvisionRequest:
     if not 0 <= request.credentialsType < len(protobuf.CREDENTIALS_TYPES):
         raise bad_field("credentialsType is not known")
     sent = request.credentials
     return ProvisionRequest(
-        evidence=_evidence(request.claim.provisionDeviceKey, request.claim.provisionDeviceSecret, proven),
+        evidence=_evidence(request.claim.provisionDeviceKey, request.claim.provisionDeviceSecret, inbound.peer.claim),
         device_name=request.deviceName,
         credential=_credential(
             protobuf.CREDENTIALS_TYPES[request.credentialsType],
@@ -101,6 +103,7 @@ def _from_protobuf(request: protobuf.Request, proven: str) -> ProvisionRequest:
             sent.certificate.hash,
             MqttBasic(sent.basic.clientId, sent.basic.userName, Secret(sent.basic.password)),
         ),
+        proof=proof(inbound),
         metadata=_gateway(request.gateway),
     )
 

@@ -16,6 +16,8 @@ from core.topics import covers, matches
 _LAST_PACKET_ID = 65_535
 _ASKED, _ANSWERED = "/request", "/response"
 SUBSCRIBE = "SUBSCRIBE"
+REPEAT_KEY = "idempotency-key"
+"""The user property by which a client calls a request, where it may send it again."""
 _NONE: Final[frozenset[int]] = frozenset()
 
 
@@ -160,6 +162,7 @@ class Session:
             guest="" if self._guest is None else self._guest.name,
             form=self._form,
             version=self._version,
+            repeat_key=headers.get(REPEAT_KEY, "") if headers else "",
         )
 
     def answer(self, packet: Publish, out: Outbound) -> Answer:

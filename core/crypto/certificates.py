@@ -45,3 +45,12 @@ def read_certificate(pem: str) -> DeviceCertificate:
         not_before=round(not_before.timestamp() * 1000),
         not_after=round(not_after.timestamp() * 1000),
     )
+
+
+def beginning(text: str) -> int | None:
+    """Return when the time of a certificate begins, given as base64 of its DER, in milliseconds; None: it is not one."""
+    try:
+        certificate = x509.load_der_x509_certificate(base64.b64decode(text))
+        return round(certificate.not_valid_before_utc.timestamp() * 1000)
+    except (ValueError, x509.InvalidVersion):
+        return None

@@ -11,13 +11,28 @@ from core.certifying import Certifier
 from core.errors import Reason, Refusal
 from core.issuer import Issuer
 from core.limits import AtOnce, Buckets
+from core.lockout import Lockout
 from core.messages import Context
 from core.model import EventKind, Lookup, Secret
-from core.operate import allocating, associating, configuring, directing, issuing, messages, updating
+from core.operate import (
+    allocating,
+    approving,
+    associating,
+    certifying,
+    claim_rules,
+    configuring,
+    directing,
+    issuing,
+    messages,
+    updating,
+)
 from core.operate.access import BEARER_LIMIT, SEE_SECRETS, Access, bearer_lookup
 from core.operate.allocation import Allocation
+from core.operate.approval_queue import ApprovalQueue
 from core.operate.batches import Batches
+from core.operate.certificates import Certificates
 from core.operate.channels import Channels
+from core.operate.claim_keys import ClaimKeys
 from core.operate.claims import Claims
 from core.operate.clients import Clients
 from core.operate.configs import Configs
@@ -27,6 +42,7 @@ from core.operate.directory import Directory
 from core.operate.events import Events
 from core.operate.firmware import FirmwareDesk
 from core.operate.imports import Imports
+from core.operate.leaves import Leaves
 from core.operate.mapping import Mappings
 from core.operate.messages import Operation, Operations
 from core.operate.profiles import Profiles
@@ -61,7 +77,7 @@ class Operate:
         issuer: Issuer,
         audit: Audit,
         admin: Lookup,
-        failures: Buckets,
+        failures: Lockout,
         options: frozenset[str],
         reserved: frozenset[str] = frozenset(),
         claiming: ClaimingTerms | None = None,
@@ -71,7 +87,7 @@ class Operate:
         self._audit = audit
         self._access = Access(repository, issuer, admin, failures)
         registry = Registry(repository, issuer, audit)
-        self._handlers = _associating(registry, failures, claiming)
+        self._handlers = _associating(registry, failures.sources, claiming)
         self._handlers |= _handlers(registry, options) | _configuring(registry, reserved, certifier) | _allocating(registry)
         self._handlers |= _directing(registry, presence)
 
@@ -124,12 +140,16 @@ def _is_of_bearer(refusal: Refusal) -> bool:
 def _handlers(registry: Registry, options: frozenset[str]) -> dict[type, Handler]:
     profiles, devices, credentials = Profiles(registry, options), Devices(registry), Credentials(registry)
     imports, batches, events, tokens = Imports(registry), Batches(registry), Events(registry), Tokens(registry)
+    approvals = ApprovalQueue(registry)
     return {
         messages.CreateProfile: profiles.create,
         messages.ListProfiles: profiles.list,
         messages.ShowProfile: profiles.show,
         messages.ChangeProfile: profiles.change,
         messages.RotateProfile: profiles.rotate,
+        claim_rules.BurnProfile: ClaimKeys(registry).burn,
+        claim_rules.GiveLeave: Leaves(registry).give,
+        claim_rules.ListTombstones: Leaves(registry).list,
         messages.DeleteProfile: profiles.delete,
         messages.DefineDevice: devices.define,
         messages.ListDevices: devices.list,
@@ -144,6 +164,9 @@ def _handlers(registry: Registry, options: frozenset[str]) -> dict[type, Handler
         messages.RevokeCredentials: credentials.revoke,
         messages.ImportDevices: imports.import_devices,
         issuing.IssueBatch: batches.issue,
+        approving.ListApprovals: approvals.list,
+        approving.DecideApproval: approvals.decide,
+        approving.DecideApprovals: approvals.decide_all,
         messages.ListEvents: events.list,
         messages.CreateToken: tokens.create,
         messages.ListTokens: tokens.list,
@@ -176,6 +199,7 @@ def _configuring(registry: Registry, reserved: frozenset[str], certifier: Certif
         configuring.ListPermitted: configs.permitted,
         configuring.CreateMapping: mappings.create,
         configuring.ShowMapping: mappings.show,
+        certifying.CertifyDevice: Certificates(registry, certifier).certify,
     }
 
 

@@ -9,10 +9,22 @@ from core.crypto.session_tokens import Audience
 from core.crypto.vault import Vault
 from core.errors import Reason, Refusal
 from core.issuer import Issuer
-from core.limits import Buckets, require
+from core.limits import require
+from core.lockout import Lockout
 from core.logins import Logins
 from core.model import DEFAULT_TENANT, Device, DeviceState, DirectoryEntry, EntryId, Lookup, Role, Secret, TenantId
-from core.operate import allocating, associating, configuring, directing, issuing, messages, updating
+from core.operate import (
+    allocating,
+    approving,
+    associating,
+    certifying,
+    claim_rules,
+    configuring,
+    directing,
+    issuing,
+    messages,
+    updating,
+)
 from core.ports import Repository
 from core.queries import EntryQuery, TenantQuery, TokenQuery
 
@@ -30,6 +42,9 @@ ALLOWED: dict[type, frozenset[Role]] = {
     messages.ShowProfile: _READ,
     messages.ChangeProfile: _WRITE,
     messages.RotateProfile: _WRITE,
+    claim_rules.BurnProfile: _WRITE,
+    claim_rules.GiveLeave: _WRITE,
+    claim_rules.ListTombstones: _READ,
     messages.DeleteProfile: _WRITE,
     messages.DefineDevice: _WRITE | _FACTORY,
     messages.ListDevices: _READ,
@@ -44,6 +59,10 @@ ALLOWED: dict[type, frozenset[Role]] = {
     messages.RevokeCredentials: _WRITE,
     messages.ImportDevices: _WRITE | _FACTORY,
     issuing.IssueBatch: _WRITE | _FACTORY,
+    certifying.CertifyDevice: _WRITE | _FACTORY,
+    approving.ListApprovals: _READ,
+    approving.DecideApproval: _WRITE,
+    approving.DecideApprovals: _WRITE,
     messages.ListEvents: _READ,
     messages.CreateToken: _ADMIN,
     messages.ListTokens: _ADMIN | {Role.AUDITOR},
@@ -134,30 +153,36 @@ def bearer_lookup(vault: Vault, bearer: Secret) -> Lookup:
 
 
 class Access(msgspec.Struct, frozen=True):
-    """Knows bearers by their digests; only wrong ones count against a source."""
+    """Knows bearers by their digests; only wrong ones count against a source, and keep out none that came from there before."""
 
     repository: Repository
     issuer: Issuer
     admin: Lookup
-    failures: Buckets
+    failures: Lockout
 
     async def identify(self, bearer: Secret, source: str) -> Actor:
         """Return whose token this is.
 
         Raises `Refusal` UNAUTHENTICATED, or TOO_MANY after too many wrong or expired tokens from one source.
         """
-        require(self.failures.wait(source, self.issuer.clock.monotonic()), BEARER_LIMIT)
+        name = f"bearer {bearer.reveal()}"
+        require(self.failures.wait(source, name, self.issuer.clock.monotonic()), BEARER_LIMIT)
         if not bearer.reveal():
             raise Refusal(Reason.UNAUTHENTICATED, "a bearer token is needed", check="bearer.missing")
         lookup = bearer_lookup(self.issuer.vault, bearer)
-        if hmac.compare_digest(lookup, self.admin):
-            return Actor(ADMIN_NAME, Role.ADMIN, DEFAULT_TENANT)
         try:
-            return await (self._user(bearer) if session_tokens.looks_like_one(bearer.reveal()) else self._operator(lookup))
+            actor = await self._actor(bearer, lookup)
         except Refusal as refusal:
             if refusal.reason is Reason.UNAUTHENTICATED:
-                self.failures.take(source, self.issuer.clock.monotonic())
+                self.failures.wrong(source, "", self.issuer.clock.monotonic())
             raise
+        self.failures.right(source, name)
+        return actor
+
+    async def _actor(self, bearer: Secret, lookup: Lookup) -> Actor:
+        if hmac.compare_digest(lookup, self.admin):
+            return Actor(ADMIN_NAME, Role.ADMIN, DEFAULT_TENANT)
+        return await (self._user(bearer) if session_tokens.looks_like_one(bearer.reveal()) else self._operator(lookup))
 
     async def admit(self, actor: Actor, command: messages.Command, tenant: TenantId | None) -> TenantId:
         """Return the tenant a command is for. Raises `Refusal` FORBIDDEN, or NOT_FOUND for a tenant that does not exist."""

@@ -1,12 +1,13 @@
 """How operators give serials their credentials, take them back, and change, replace and remove their devices."""
 
 from functools import partial
+from itertools import chain
 
 import msgspec
 
-from core import lifecycle
+from core import departures, lifecycle
 from core.errors import Guard, Reason, Refusal
-from core.model import Credential, CredentialKind, Device, DeviceState, Event, EventKind, Profile, Reallocation
+from core.model import Credential, CredentialKind, Departure, Device, DeviceState, Event, EventKind, Profile, Reallocation
 from core.operate import values
 from core.operate.allocating import (
     AllocateSerial,
@@ -20,7 +21,7 @@ from core.operate.allocating import (
 from core.operate.groups import find_group, require_serial, require_signed
 from core.operate.registry import HEALED, Registry, Scope
 from core.ports import Changes, Delete
-from core.queries import DeviceNamesQuery, DeviceSnapshot
+from core.queries import DeviceNamesQuery, DeviceSnapshot, TombstoneQuery
 from core.registration import Withheld
 
 AT_ONCE = 1_000
@@ -101,9 +102,16 @@ class Allocation(msgspec.Struct, frozen=True):
         reset = tuple(device for device, found in zip(devices, all_found, strict=True) if device is not found.device)
         if reset:
             events = tuple(self.registry.device_event(EventKind.DEVICE_RESET, each, scope, policy.value) for each in reset)
-            old = tuple(Delete(credential) for found in all_found for credential in found.credentials)
+            old: tuple[Delete, ...] = tuple(Delete(credential) for found in all_found for credential in found.credentials)
+            old += await self._marks_of(all_found, scope)
             await self.registry.repository.commit(Changes(replace=reset, delete=old, events=events))
         return devices
+
+    async def _marks_of(self, all_found: list[DeviceSnapshot], scope: Scope) -> tuple[Delete, ...]:
+        """Return the removal of what keeps out devices that were revoked: they are to come again."""
+        revoked = (found.device for found in all_found if not found.credentials)
+        marks = [await self.registry.repository.read(TombstoneQuery(scope.tenant, device.name)) for device in revoked]
+        return tuple(Delete(mark) for mark in marks if mark is not None)
 
     async def _replace(self, command: ReplaceSerial, scope: Scope) -> SerialView:
         old = await self._find(command.name, scope)
@@ -121,7 +129,9 @@ class Allocation(msgspec.Struct, frozen=True):
             self.registry.device_event(EventKind.DEVICE_CHANGED, device, scope, f"replaces {old.device.name}"),
             self.registry.device_event(EventKind.DEVICE_DELETED, old.device, scope, f"replaced by {device.name}"),
         )
-        await self.registry.repository.commit(Changes(replace=(device,), delete=(Delete(old.device),), events=events))
+        marks = departures.marks(old.device, old.profile, Departure.DELETED, self.registry.issuer)
+        changes = Changes(insert=marks, replace=(device,), delete=(Delete(old.device),), events=events)
+        await self.registry.repository.commit(changes)
         return SerialView(device, new.profile)
 
     async def _delete(self, command: DeleteSerials, scope: Scope) -> tuple[str, ...]:
@@ -129,12 +139,16 @@ class Allocation(msgspec.Struct, frozen=True):
         if command.group is not None:
             group = (await find_group(self.registry.repository, command.group, scope.tenant))[0].id
         found = tuple(each for each in await self._read(command.names, scope) if each is not None)
-        devices = [_among(each, group or each.profile.id).device for each in found]
+        ours = [_among(each, group or each.profile.id) for each in found]
+        devices = [each.device for each in ours]
         if devices:
             events: tuple[Event, ...] = tuple(
                 self.registry.device_event(EventKind.DEVICE_DELETED, device, scope) for device in devices
             )
-            await self.registry.repository.commit(Changes(delete=tuple(map(Delete, devices)), events=events))
+            issuer = self.registry.issuer
+            marks = (departures.marks(each.device, each.profile, Departure.DELETED, issuer) for each in ours)
+            gone = tuple(map(Delete, devices))
+            await self.registry.repository.commit(Changes(insert=tuple(chain(*marks)), delete=gone, events=events))
         return tuple(dict.fromkeys(command.names))
 
     async def _find(self, name: str, scope: Scope) -> DeviceSnapshot:

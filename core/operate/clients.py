@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from core import lifecycle, strategy
+from core import departures, lifecycle, strategy
 from core.attestation import secret_row
 from core.configuration import client_secret
 from core.crypto.tokens import new_id
@@ -14,6 +14,7 @@ from core.messages import ClientSecret
 from core.model import (
     Credential,
     CredentialKind,
+    Departure,
     Device,
     DeviceId,
     EventKind,
@@ -158,9 +159,10 @@ class Clients(msgspec.Struct, frozen=True):
         return await self.show(ShowClient(device.id), scope)
 
     async def _delete(self, command: DeleteClient, scope: Scope) -> Done:
-        device = (await self._find(command.id, scope)).device
-        event = self.registry.device_event(EventKind.DEVICE_DELETED, device, scope)
-        await self.registry.commit(event, Changes(delete=(Delete(device),)))
+        found = await self._find(command.id, scope)
+        event = self.registry.device_event(EventKind.DEVICE_DELETED, found.device, scope)
+        marks = departures.marks(found.device, found.profile, Departure.DELETED, self.registry.issuer)
+        await self.registry.commit(event, Changes(insert=marks, delete=(Delete(found.device),)))
         return Done()
 
     async def _find(self, identity: str, scope: Scope) -> DeviceSnapshot:

@@ -19,6 +19,7 @@ class CreateTenant(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     id: str | None = None
+    secure_bootstrap: bool = False
 
 
 class ListTenants(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,11 +5,11 @@ from functools import partial
 
 import msgspec
 
-from core import lifecycle
+from core import departures, lifecycle, trials
 from core.errors import Reason, Refusal
 from core.issuer import Issuer
 from core.messages import CredentialValue, Oscore
-from core.model import Credential, Device, EventKind, Role, Secret
+from core.model import Credential, Departure, Device, EventKind, Role, Secret
 from core.operate import kinds, values
 from core.operate.access import has_connected
 from core.operate.messages import (
@@ -25,8 +25,7 @@ from core.operate.results import Done, Page, ShownCredential
 from core.ports import Changes, Delete
 from core.queries import DeviceSnapshot
 
-MOST = 8
-"""Credentials of one device: enough to replace one after the other, and what one look-up has to read."""
+MOST = trials.MOST
 
 DAY_SECONDS = 86_400
 LONGEST_OVERLAP_SECONDS = 366 * DAY_SECONDS
@@ -117,19 +116,22 @@ class Credentials(msgspec.Struct, frozen=True):
         gone = [each for each in found.credentials if each.id == command.credential]
         if not gone:
             raise Refusal(Reason.NOT_FOUND, "the device has no credential of this id", check="credential.unknown")
-        await self._take(gone, found.device, scope, f"{gone[0].kind.value} {gone[0].id}")
+        await self._take(gone, found, scope, f"{gone[0].kind.value} {gone[0].id}")
         return Done()
 
     async def _revoke(self, command: RevokeCredentials, scope: Scope) -> Done:
         found = await self.registry.device(command.ref, scope)
         if found.credentials:
-            await self._take(found.credentials, found.device, scope)
+            await self._take(found.credentials, found, scope)
         return Done()
 
-    async def _take(self, credentials: Sequence[Credential], device: Device, scope: Scope, detail: str = "") -> None:
-        device = lifecycle.renew(device, self.registry.issuer.clock.now())
+    async def _take(self, credentials: Sequence[Credential], found: DeviceSnapshot, scope: Scope, detail: str = "") -> None:
+        """Take credentials from a device, which with the last of them is not to come back by its claim key."""
+        issuer, all_of_them = self.registry.issuer, len(credentials) == len(found.credentials)
+        marks = departures.marks(found.device, found.profile, Departure.REVOKED, issuer) if all_of_them else ()
+        device = lifecycle.renew(found.device, issuer.clock.now())
         event = self.registry.device_event(EventKind.DEVICE_REVOKED, device, scope, detail)
-        await self.registry.commit(event, Changes(replace=(device,), delete=tuple(map(Delete, credentials))))
+        await self.registry.commit(event, Changes(insert=marks, replace=(device,), delete=tuple(map(Delete, credentials))))
 
 
 def _shown(credential: Credential, issuer: Issuer) -> ShownCredential:

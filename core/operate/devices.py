@@ -4,8 +4,8 @@ from functools import partial
 
 import msgspec
 
-from core import lifecycle
-from core.model import Device, DeviceId, DeviceState, EventKind
+from core import departures, lifecycle
+from core.model import Departure, Device, DeviceId, DeviceState, EventKind
 from core.operate import values
 from core.operate.definition import define, make
 from core.operate.messages import ChangeDevice, DefineDevice, DeleteDevice, ListDevices, ShowDevice
@@ -76,9 +76,10 @@ class Devices(msgspec.Struct, frozen=True):
         return device
 
     async def _delete(self, command: DeleteDevice, scope: Scope) -> Done:
-        device = (await self.registry.device(command.ref, scope)).device
-        event = self.registry.device_event(EventKind.DEVICE_DELETED, device, scope)
-        await self.registry.commit(event, Changes(delete=(Delete(device),)))
+        found = await self.registry.device(command.ref, scope)
+        event = self.registry.device_event(EventKind.DEVICE_DELETED, found.device, scope)
+        marks = departures.marks(found.device, found.profile, Departure.DELETED, self.registry.issuer)
+        await self.registry.commit(event, Changes(insert=marks, delete=(Delete(found.device),)))
         return Done()
 
 

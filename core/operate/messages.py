@@ -20,9 +20,13 @@ from core.model import (
     TenantId,
 )
 from core.operate.allocating import AllocatingCommand
+from core.operate.approving import ApprovingCommand
 from core.operate.associating import AssociatingCommand
+from core.operate.certifying import CertifyingCommand
+from core.operate.claim_rules import ClaimKeyCommand, ClaimRules
 from core.operate.configuring import ConfiguringCommand
 from core.operate.directing import DirectingCommand
+from core.operate.hook_rules import HookRules
 from core.operate.issuing import IssuingCommand
 from core.operate.trust_rules import ChainRules, IssuingRules
 from core.operate.updating import UpdatingCommand
@@ -95,7 +99,7 @@ class CreateProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Make a profile; key and secret are drawn where none are given.
 
     `signed` and `chain` may be there with their strategies alone; a chain's key is the hash of its certificate, where that is
-    free. `credential_kind` is the only kind that its devices can have, for good.
+    free. `credential_kind` is the only kind that its devices can have, for good. The secret of a `hook` is drawn, too.
     """
 
     name: str
@@ -108,6 +112,8 @@ class CreateProfile(msgspec.Struct, frozen=True, kw_only=True):
     chain: ChainRules | None = None
     issuing: IssuingRules | None = None
     plain: Plain | None = None
+    hook: HookRules | None = None
+    claims: ClaimRules | None = None
     credential_kind: CredentialKind | None = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -126,8 +132,9 @@ class ShowProfile(msgspec.Struct, frozen=True):
 
 
 class ChangeProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """Change what is neither None nor `UNSET` of a profile; `metadata` replaces all of it. `issuing` and `plain` may go.
+    """Change what is neither None nor `UNSET` of a profile; `metadata` replaces all of it.
 
+    `issuing`, `plain`, `hook` and `claims` may go. The secret of a hook is drawn where there was none, otherwise it stays.
     One whose devices sign stays one: it may be disabled and come back. No other becomes one. Its key stays.
     """
 
@@ -140,6 +147,8 @@ class ChangeProfile(msgspec.Struct, frozen=True, kw_only=True):
     chain: ChainRules | None = None
     issuing: IssuingRules | UnsetType | None = UNSET
     plain: Plain | UnsetType | None = UNSET
+    hook: HookRules | UnsetType | None = UNSET
+    claims: ClaimRules | UnsetType | None = UNSET
     metadata: dict[str, Any] | None = None
 
 
@@ -324,8 +333,11 @@ Command = (
     | DeleteToken
     | ConfiguringCommand
     | IssuingCommand
+    | CertifyingCommand
     | DirectingCommand
     | AssociatingCommand
+    | ApprovingCommand
+    | ClaimKeyCommand
     | UpdatingCommand
     | AllocatingCommand
 )

@@ -1,4 +1,4 @@
-"""Which regular expressions an operator may have searched in names that devices bring: those that end soon, whatever the name.
+"""Which regular expressions an operator may have sought in names that devices bring: those that end soon, whatever the name.
 
 An expression that goes back over its steps may take a time that grows with each of them. So the ways are counted that a name
 of full length can be tried in, and an expression with more of them than a moment allows is refused.
@@ -20,7 +20,10 @@ _ONE_WAY = frozenset(
 )
 _REPEATS = frozenset({_constants.MAX_REPEAT, _constants.MIN_REPEAT})
 _BEGINNINGS = frozenset({_constants.AT_BEGINNING, _constants.AT_BEGINNING_STRING})
-_CHECK = "profile.chain_pattern"
+
+
+class _Unfit(Exception):
+    """An expression that is not taken, and why, in words for the operator."""
 
 
 def require_pattern(pattern: str) -> str:
@@ -30,18 +33,35 @@ def require_pattern(pattern: str) -> str:
     """
     if not pattern:
         return EVERYTHING
-    if len(pattern) > PATTERN_CHARACTERS:
-        raise malformed(f"chain.pattern: more than {PATTERN_CHARACTERS} characters", _CHECK)
     try:
-        groups, parsed = re.compile(pattern).groups, _parser.parse(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise malformed("chain.pattern: this is no regular expression", _CHECK) from error
-    if not groups:
-        raise malformed("chain.pattern: a group is needed, in parentheses: it finds the device's name", _CHECK)
-    if _ways(parsed) * _starts(parsed) > WAYS:
-        detail = "chain.pattern: it could take long on some names: begin it with ^, or repeat fewer parts of it"
-        raise malformed(detail, _CHECK)
+        groups, parsed = _read(pattern)
+        if not groups:
+            raise _Unfit("a group is needed, in parentheses: it finds the device's name")
+        if _ways(parsed) * _starts(parsed) > WAYS:
+            raise _Unfit("it could take long on some names: begin it with ^, or repeat fewer parts of it")
+    except _Unfit as unfit:
+        raise malformed(f"chain.pattern: {unfit}", "profile.chain_pattern") from unfit
     return pattern
+
+
+def require_name_pattern(pattern: str) -> str:
+    """Return a regular expression that whole names are to match, or an empty text. Raises `Refusal` MALFORMED, too."""
+    try:
+        if pattern and _ways(_read(pattern)[1]) > WAYS:
+            raise _Unfit("it could take long on some names: repeat fewer parts of it")
+    except _Unfit as unfit:
+        raise malformed(f"claims.pattern: {unfit}", "profile.claim_pattern") from unfit
+    return pattern
+
+
+def _read(pattern: str) -> tuple[int, Any]:
+    """Return how many groups an expression has, and its parts."""
+    if len(pattern) > PATTERN_CHARACTERS:
+        raise _Unfit(f"more than {PATTERN_CHARACTERS} characters")
+    try:
+        return re.compile(pattern).groups, _parser.parse(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise _Unfit("this is no regular expression") from error
 
 
 def _starts(parsed: Any) -> int:
@@ -67,7 +87,7 @@ def _ways_of(operation: Any, arguments: Any) -> int:
         return sum(map(_ways, arguments[1]))
     if operation in _REPEATS:
         return _ways_repeated(*arguments)
-    raise malformed("chain.pattern: references, conditions and looks ahead or behind are not possible here", _CHECK)
+    raise _Unfit("references, conditions and looks ahead or behind are not possible here")
 
 
 def _ways_repeated(least: int, most: int, parsed: Any) -> int:
@@ -76,6 +96,5 @@ def _ways_repeated(least: int, most: int, parsed: Any) -> int:
     if most <= 1:
         return inner + (least == 0)
     if inner > 1 or parsed.getwidth()[0] == 0:
-        detail = "chain.pattern: a part that varies or may be empty must not be repeated, as in (a+)+ or (a|b)*"
-        raise malformed(detail, _CHECK)
+        raise _Unfit("a part that varies or may be empty must not be repeated, as in (a+)+ or (a|b)*")
     return min(most, NAME_CHARACTERS) - min(least, NAME_CHARACTERS) + 1

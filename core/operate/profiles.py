@@ -9,11 +9,11 @@ from core.attestation import secret_row
 from core.crypto.tokens import new_id
 from core.errors import Guard
 from core.model import EventKind, Profile, ProfileId, Sealed, Secret, Strategy
-from core.operate import chaining, signing, values
+from core.operate import chaining, claim_keys, hooks, signing, values
 from core.operate.credentials import LONGEST_OVERLAP_SECONDS
 from core.operate.messages import ChangeProfile, CreateProfile, DeleteProfile, ListProfiles, RotateProfile, ShowProfile
 from core.operate.registry import HEALED, Registry, Scope, paged
-from core.operate.results import Done, Page, SecretProfile
+from core.operate.results import Done, HookedProfile, Page, SecretProfile
 from core.ports import Changes, Delete
 from core.queries import ClaimQuery, ProfilePage
 
@@ -28,8 +28,11 @@ class Profiles(msgspec.Struct, frozen=True):
         """Make a profile. Raises `Refusal` MALFORMED, or CONFLICT where its name or a key that was given is taken."""
         secret = self._secret(command.provision_secret)
         profile = self._new(command, secret, scope)
+        hooked = hooks.revised(None, command.hook, profile.id, self.registry.issuer)
+        profile = msgspec.structs.replace(profile, hook=hooked.hook)
         drawn_anew = HEALED | {Guard.PROVISION_KEY} if command.provision_key is None else HEALED
-        return await self.registry.settle(partial(self._create, profile, command, secret, scope), healed=drawn_anew)
+        made = await self.registry.settle(partial(self._create, profile, command, secret, scope), healed=drawn_anew)
+        return msgspec.structs.replace(made, hook_secret=hooked.secret)
 
     async def list(self, command: ListProfiles, scope: Scope) -> Page[Profile]:
         """Return a page of profiles."""
@@ -41,8 +44,11 @@ class Profiles(msgspec.Struct, frozen=True):
         """Return one profile. Raises `Refusal` NOT_FOUND."""
         return await self.registry.profile(command.ref, scope)
 
-    async def change(self, command: ChangeProfile, scope: Scope) -> Profile:
-        """Change a profile. Raises `Refusal` MALFORMED, NOT_FOUND, UNPROCESSABLE or CONFLICT."""
+    async def change(self, command: ChangeProfile, scope: Scope) -> Profile | HookedProfile:
+        """Change a profile, and return it, with the secret of its hook where that is new.
+
+        Raises `Refusal` MALFORMED, NOT_FOUND, UNPROCESSABLE or CONFLICT.
+        """
         if command.metadata is not None:
             values.require_metadata(command.metadata)
         name = None if command.name is None else values.require_label(command.name, "name")
@@ -52,7 +58,7 @@ class Profiles(msgspec.Struct, frozen=True):
         )
 
     async def rotate(self, command: RotateProfile, scope: Scope) -> SecretProfile:
-        """Give a profile another secret. Raises `Refusal` MALFORMED, NOT_FOUND or CONFLICT."""
+        """Give a profile another secret. Raises `Refusal` MALFORMED, NOT_FOUND, UNPROCESSABLE or CONFLICT."""
         values.require_seconds(command.overlap_seconds, "overlap_seconds", 0, LONGEST_OVERLAP_SECONDS)
         secret = self._secret(command.provision_secret)
         profile = await self.registry.settle(partial(self._rotate, command, secret, scope))
@@ -83,6 +89,8 @@ class Profiles(msgspec.Struct, frozen=True):
             chain=chain,
             issuing=chaining.issuing(None, command.issuing),
             plain=command.plain,
+            claims=claim_keys.revised(None, command.claims),
+            made=None if command.claims is None else 0,
             credential_kind=command.credential_kind,
             metadata=command.metadata,
             created_at=now,
@@ -115,7 +123,7 @@ class Profiles(msgspec.Struct, frozen=True):
             signing.require_group(key)
         return key
 
-    async def _change(self, command: ChangeProfile, scope: Scope) -> Profile:
+    async def _change(self, command: ChangeProfile, scope: Scope) -> Profile | HookedProfile:
         profile = await self.registry.profile(command.ref, scope)
         signing.require_steady(profile, command.strategy, command.signed)
         fields = ("name", "strategy", "reprovision", "options", "metadata")
@@ -127,16 +135,25 @@ class Profiles(msgspec.Struct, frozen=True):
             wanted["issuing"] = chaining.issuing(profile.issuing, command.issuing)
         if command.plain is not UNSET:
             wanted["plain"] = command.plain
+        if command.claims is not UNSET:
+            wanted["claims"] = claim_keys.revised(profile.claims, command.claims)
+        hooked = hooks.RevisedHook(profile.hook)
+        if command.hook is not UNSET:
+            hooked = hooks.revised(profile.hook, command.hook, profile.id, self.registry.issuer)
+        wanted["hook"] = hooked.hook
         changed = {field: value for field, value in wanted.items() if value != getattr(profile, field)}
         if not changed:
             return profile
         profile = msgspec.structs.replace(self._next(profile), **changed)
         event = self.registry.profile_event(EventKind.PROFILE_CHANGED, profile, scope, ", ".join(changed))
         await self.registry.commit(event, Changes(replace=(profile,)))
-        return profile
+        # What its key has made is counted by the registry, which begins with the first limit.
+        shown = await self.registry.profile(profile.id, scope) if "claims" in changed else profile
+        return shown if hooked.secret is None else HookedProfile(shown, hooked.secret)
 
     async def _rotate(self, command: RotateProfile, secret: Secret, scope: Scope) -> Profile:
         before = await self.registry.profile(command.ref, scope)
+        claim_keys.require_unburned(before)
         profile = self._next(before)
         overlaps = command.overlap_seconds > 0
         profile = msgspec.structs.replace(

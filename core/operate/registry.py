@@ -10,6 +10,7 @@ from core.errors import Conflict, Guard, Reason, Refusal
 from core.issuer import Issuer
 from core.messages import Context
 from core.model import (
+    Approval,
     BootstrapConfig,
     Channel,
     Device,
@@ -23,6 +24,7 @@ from core.model import (
     Profile,
     Tenant,
     TenantId,
+    Tombstone,
 )
 from core.operate.access import Actor
 from core.operate.results import Done, Page
@@ -30,7 +32,7 @@ from core.ports import Changes, Repository
 from core.queries import DeviceNamesQuery, DeviceQuery, DeviceSnapshot, EntryQuery, ProfileQuery
 
 T = TypeVar("T")
-E = TypeVar("E", Tenant, Profile, Device, OperatorToken, Event)
+E = TypeVar("E", Tenant, Profile, Device, OperatorToken, Event, Approval, Tombstone)
 
 ATTEMPTS = 3
 WRITERS = 100
@@ -54,8 +56,11 @@ SENTENCES: dict[Guard, str] = {
     Guard.ENTRY_LOGIN: "a user of this login exists already",
     Guard.ENTRY_NAME: "a field or channel of this name exists already in its profile",
     Guard.CERTIFICATE_SERIAL: "another certificate has this serial number already",
+    Guard.APPROVAL_NAME: "a device of this name waits for approval already",
+    Guard.APPROVAL_ROOM: "too many devices wait for approval",
     Guard.TENANT_ID: "a tenant of this id exists already",
     Guard.DEVICE_LIMIT: "the tenant has all the devices it may have",
+    Guard.DEVICE_BUDGET: "the profile has made all the devices it may make",
     Guard.OSCORE_CONTEXT: "the context is in use already",
     Guard.CERTIFICATE_SERIAL: "a certificate of this serial number exists already",
     Guard.REFERENCE: "something that this refers to is gone or still in use, try again",

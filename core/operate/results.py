@@ -22,10 +22,18 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class SecretProfile(msgspec.Struct, frozen=True):
-    """A profile with its secret, which is shown this once."""
+    """A profile with its secret, which is shown this once, and so is that of its hook where it is new."""
 
     profile: Profile
     secret: Secret
+    hook_secret: Secret | None = None
+
+
+class HookedProfile(msgspec.Struct, frozen=True):
+    """A profile with the new secret of its hook, which is shown this once."""
+
+    profile: Profile
+    hook_secret: Secret
 
 
 class ShownCredential(msgspec.Struct, frozen=True):

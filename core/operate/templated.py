@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from core import lifecycle, strategy
+from core import departures, lifecycle, strategy
 from core.associate import is_owned
 from core.crypto.tokens import new_id
 from core.errors import Guard, Refusal
-from core.model import Device, DeviceId, DeviceState, DirectoryEntry, EventKind, ProfileId, Role
+from core.model import Departure, Device, DeviceId, DeviceState, DirectoryEntry, EventKind, ProfileId, Role
 from core.operate import values
 from core.operate.configuring import CountedPage
 from core.operate.directing import (
@@ -123,7 +123,8 @@ class Templated(msgspec.Struct, frozen=True):
         require_version(command.version, found.device)
         view = self._view(found.device, await self._templates.view(found.profile, scope))
         event = self.registry.device_event(EventKind.DEVICE_DELETED, found.device, scope)
-        await self.registry.commit(event, Changes(delete=(Delete(found.device),)))
+        marks = departures.marks(found.device, found.profile, Departure.DELETED, self.registry.issuer)
+        await self.registry.commit(event, Changes(insert=marks, delete=(Delete(found.device),)))
         return view
 
     @property

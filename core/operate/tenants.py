@@ -32,7 +32,12 @@ class Tenants(msgspec.Struct, frozen=True):
             raise values.malformed("id: 1 to 36 characters of [A-Za-z0-9_-]", "tenant.id")
         if identity in self.reserved:
             raise Refusal(Reason.CONFLICT, "the id is the beginning of a path of the gateway's own", check="tenant.id_reserved")
-        tenant = Tenant(id=TenantId(identity), name=values.require_label(command.name, "name"), created_at=now)
+        tenant = Tenant(
+            id=TenantId(identity),
+            name=values.require_label(command.name, "name"),
+            created_at=now,
+            secure_bootstrap=command.secure_bootstrap,
+        )
         event = self.registry.audit.event(EventKind.TENANT_CREATED, scope.context, tenant=tenant.id, detail=tenant.name)
         await self.registry.settle(partial(self.registry.commit, event, Changes(insert=(tenant,))))
         return tenant

@@ -7,13 +7,12 @@ import binascii
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from core import credentials, strategy
 from core.crypto.tokens import LOWER_AND_DIGITS, random_text
 from core.errors import Reason, Refusal
 from core.issuer import TOKEN_CHARACTERS, Issuer
 from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Oscore
+from core.metadata import METADATA_BYTES, METADATA_LEVELS, is_shallow, is_small
 from core.model import Profile, Secret
 from core.operate import kinds
 from core.operate.messages import (
@@ -33,8 +32,6 @@ SECRET_CHARACTERS_AT_LEAST = 8
 CLAIM_CHARACTERS = 20
 CERTIFICATE_CHARACTERS = 16_384
 OSCORE_ID_BYTES = 4  # of the ids that are drawn: few enough for a message, and hardly two alike
-METADATA_BYTES = 16_384
-METADATA_LEVELS = 16
 
 _BEGIN = "-----BEGIN "
 
@@ -95,9 +92,9 @@ def require_options(options: Iterable[str], known: frozenset[str]) -> tuple[str,
 
 def require_metadata(metadata: dict[str, Any]) -> None:
     """Check depth and size of a device's metadata. Raises `Refusal` MALFORMED."""
-    if not _within(metadata, METADATA_LEVELS):
+    if not is_shallow(metadata):
         raise malformed(f"metadata: more than {METADATA_LEVELS} levels deep", "metadata.depth")
-    if len(msgspec.json.encode(metadata)) > METADATA_BYTES:
+    if not is_small(metadata):
         raise malformed(f"metadata: more than {METADATA_BYTES} bytes", "metadata.size")
 
 
@@ -198,9 +195,3 @@ def _texts(value: CredentialValue) -> tuple[str, ...]:
             return (value.device_id, value.server_id, secret.reveal(), value.salt, value.id_context)
         case _:
             return ()
-
-
-def _within(value: Any, levels: int) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
-    return not isinstance(value, list) or (levels > 0 and all(_within(each, levels - 1) for each in value))

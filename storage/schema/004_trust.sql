@@ -5,8 +5,10 @@ ALTER TABLE profile ADD COLUMN chain TEXT;  -- JSON object
 ALTER TABLE profile ADD COLUMN issuing TEXT;  -- JSON object
 ALTER TABLE profile ADD COLUMN plain TEXT;
 ALTER TABLE profile ADD COLUMN anchor TEXT;  -- of the chain: profiles are found by it
+ALTER TABLE profile ADD COLUMN anchor_name TEXT;  -- of the chain, too
 
 CREATE INDEX profile_anchor ON profile (anchor) WHERE anchor IS NOT NULL;
+CREATE INDEX profile_anchor_name ON profile (anchor_name) WHERE anchor_name IS NOT NULL;
 
 CREATE TABLE oscore_state (
     id       TEXT PRIMARY KEY REFERENCES credential (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,

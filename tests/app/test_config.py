@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,10 @@ def test_every_kind_of_setting_is_read():
         ("COAP_REQUIRE_ECHO", "yes", "true, false"),
         ("COAP_BLOCK_SIZE_EXPONENT", "9", "block_size_exponent"),
         ("MASTER_KEY_FILE", "/nonexistent", "No such file"),
+        ("PLAIN", "challenge,nothing", "says twice what all dialects may do"),
+        ("PLAIN", "enos=nothing,enos=everything", "says twice what enos may do"),
+        ("COAP_TCP_RUNNING", "0", "tcp_running"),
+        ("COAP_OSCORE_CONTEXTS", "0", "oscore_contexts"),
     ],
 )
 def test_a_wrong_setting_is_told_by_name_fault_and_mend(name, value, says):
@@ -94,13 +99,22 @@ def test_a_wrong_setting_is_told_by_name_fault_and_mend(name, value, says):
     message = str(error.value)
     assert "\n" not in message
     assert says in message
-    assert message.startswith("FIRSTLIGHT_" + name.split("BLOCK")[0].removesuffix("_"))
+    assert message.startswith("FIRSTLIGHT_" + re.split("BLOCK|TCP|OSCORE", name)[0].removesuffix("_"))
 
 
 def test_a_wrong_secret_is_not_shown():
     with pytest.raises(SettingError) as error:
         from_environment({"FIRSTLIGHT_MASTER_KEY": "do-not-show-me"})
     assert "do-not-show-me" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["CA_URL", "BROKER", "MQTT_UPSTREAM", "RABBITMQ_API"])
+def test_a_password_in_an_address_is_not_shown(name):
+    for password in ("do-not-show-me", "do-not/show-me", "do-not@show-me"):
+        with pytest.raises(SettingError) as error:
+            from_environment({f"FIRSTLIGHT_{name}": f"https://joe:{password}@host.example/x"})
+        assert "show-me" not in str(error.value)
+        assert "joe:...@host.example" in str(error.value)
 
 
 def test_secrets_leave_the_environment_and_come_from_files_too(tmp_path):

@@ -24,7 +24,8 @@ from core.crypto.challenges import ExchangeKeys, Parties
 from core.crypto.vault import Vault
 from core.errors import Refusal
 from core.issuer import Issuer
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import AskChallenge, BootstrapRequest, Context, EncryptedKey, PlainKey, ProvenBootstrap
 from core.model import Secret, TenantId
 from core.operate import Operate, Operation, bearer_lookup
@@ -78,11 +79,11 @@ class Core:
         issuer = Issuer(vault, clock, entropy, ScryptKeys())
         audit = Audit(repository, clock, entropy, NO_LIMIT)
         admin = bearer_lookup(vault, ADMIN)
-        self._operate = Operate(repository, issuer, audit, admin, Buckets(NO_LIMIT), frozenset(), frozenset())
+        self._operate = Operate(repository, issuer, audit, admin, Lockout(NO_LIMIT), frozenset(), frozenset())
         memory = MemorySingleUse(clock, entropy, print)
         self._offer = OfferChallenge(issuer, memory)
-        self._bootstrap = Bootstrap(repository, issuer, audit, Buckets(NO_LIMIT), SHARED_KEY)
-        self._prove = BootstrapByChallenge(repository, issuer, audit, Buckets(NO_LIMIT), memory)
+        self._bootstrap = Bootstrap(repository, issuer, audit, Lockout(NO_LIMIT), SHARED_KEY)
+        self._prove = BootstrapByChallenge(repository, issuer, audit, Lockout(NO_LIMIT), memory)
 
     async def configure(self, channels: int, content: str) -> None:
         """Make the one configuration that there is."""

@@ -78,6 +78,9 @@ def test_a_tenant_is_made_and_listed(gateway: Any, run: Run) -> None:
     assert run("tenant", "create", "Acme", "--id", "acme").out.splitlines()[0] == "name     Acme"
     assert run("tenant", "create", "Acme", "--json").json() == TENANT
     assert gateway.bodies("POST", "/v1/tenants") == [{"name": "Acme", "id": "acme"}, {"name": "Acme"}]
+    gateway.json("POST", "/v1/tenants", TENANT | {"secure_bootstrap": True}, status=201)
+    assert run("tenant", "create", "Acme", "--secure-bootstrap").out.splitlines()[-1] == "secure bootstrap  on"
+    assert gateway.bodies("POST", "/v1/tenants")[-1] == {"name": "Acme", "secure_bootstrap": True}
     gateway.json("GET", "/v1/tenants", {"items": [TENANT, {**TENANT, "device_limit": 5000}], "next": None})
     lines = [line.split() for line in run("tenant", "list").out.splitlines()]
     assert lines[0] == ["NAME", "DEVICES", "LIMIT", "CREATED", "ID"]

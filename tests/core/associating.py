@@ -9,7 +9,8 @@ from core.announce import Announce
 from core.associate import ClaimingTerms, announced_lookup, code_lookup
 from core.audit import Audit
 from core.firmware import NoteFirmware, TellFirmware
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import AccessToken, AnnounceClaims, ClaimNotice, ClaimsAnnounced, Context, TokenLogin
 from core.model import DEFAULT_TENANT, Device, DeviceState, DirectoryEntry, PendingClaim, Role, Secret
 from core.operate import Operate, bearer_lookup
@@ -43,7 +44,7 @@ class Counter(Reception):
             self.issuer,
             self.audit,
             bearer_lookup(self.vault, ADMIN),
-            Buckets(guesses or Rate(0, 0)),
+            Lockout(guesses or Rate(0, 0)),
             frozenset({CLOSED}),
             claiming=terms,
         )

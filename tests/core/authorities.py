@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from core.credentials import credential_id
+from core.crypto.chains import subject_name
 from core.messages import Certificate
 from tests.fakes import START
 
@@ -40,6 +41,11 @@ class Holder(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """Return its credential id."""
         return credential_id(self.credential)
+
+    @property
+    def name(self) -> str:
+        """Return the digest of its subject."""
+        return subject_name(self.certificate)
 
 
 def issue(

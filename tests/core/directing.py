@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 from core.errors import Refusal
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.login import OperatorLogin
 from core.messages import Context
 from core.model import (
@@ -67,7 +68,7 @@ class Reception(Desk):
             self.issuer,
             self.audit,
             bearer_lookup(self.vault, ADMIN),
-            Buckets(failures or Rate(0, 0)),
+            Lockout(failures or Rate(0, 0)),
             frozenset(),
             presence=self.connected,
         )
@@ -75,8 +76,7 @@ class Reception(Desk):
             self.repository,
             self.issuer,
             self.audit,
-            Buckets(failures or Rate(0, 0)),
-            Buckets(logins or Rate(0, 0)),
+            Lockout(failures or Rate(0, 0), logins or Rate(0, 0)),
         )
 
     async def entry(self, kind: EntryKind, **fields: Any) -> DirectoryEntry:

@@ -10,6 +10,7 @@ from core.crypto.vault import Vault
 from core.handshakes import Handshakes
 from core.issuer import Issuer
 from core.limits import Buckets, Rate
+from core.lockout import Lockout
 from core.messages import Context, CredentialValue, ProvisionRequest, SharedSecret
 from core.model import (
     DEFAULT_TENANT,
@@ -75,7 +76,7 @@ class Registry:
         self.issuer = Issuer(self.vault, self.clock, self.entropy, self.keys)
         self.audit = Audit(self.repository, self.clock, self.entropy, refusals)
         self.provision = Provision(self.repository, self.issuer, self.audit, Buckets(sources), Buckets(claim_keys))
-        wrong = Buckets(failures)
+        wrong = Lockout(failures)
         self.authenticate = Authenticate(self.repository, self.issuer, self.audit, wrong, self.provision)
         self.handshakes = Handshakes(self.repository, self.issuer, self.audit, wrong)
 

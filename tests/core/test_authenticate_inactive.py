@@ -3,7 +3,8 @@
 import pytest
 
 from core.errors import Reason, Refusal
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import BootstrapRequest, Identity, PlainKey
 from core.model import EventKind, Secret
 from core.operate.configuring import ChangeConfig, DeleteConfig, ShownConfig
@@ -120,7 +121,7 @@ async def test_a_stranger_cannot_tell_the_state() -> None:
 
 async def test_a_device_that_waits_to_be_active_counts_against_nobody() -> None:
     desk = Desk()
-    desk.authenticate = type(desk.authenticate)(desk.repository, desk.issuer, desk.audit, Buckets(Rate(1.0, 1.0)))
+    desk.authenticate = type(desk.authenticate)(desk.repository, desk.issuer, desk.audit, Lockout(Rate(1.0, 1.0)))
     made = await desk.config()
     assert made.secret is not None
     for _ in range(3):

@@ -10,7 +10,8 @@ from core.crypto import cfb
 from core.crypto.cfb import Envelope
 from core.crypto.vault import Vault
 from core.errors import Conflict, Guard, Reason
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import ANY_ETAG, BootstrapRequest, ClientCertificates, EncryptedKey, Identity, PlainKey
 from core.model import DEFAULT_TENANT, DeviceState, EventKind, Sealed, Secret
 from core.operate.configuring import ChangeChannel, ChangeConfig, DeleteChannel
@@ -200,7 +201,7 @@ async def test_wrong_keys_of_one_device_are_limited_and_other_devices_are_not() 
     desk = Desk()
     await desk.config()
     await desk.config("cc:dd")
-    desk.failures = Buckets(Rate(0.001, 2))
+    desk.failures = Lockout(Rate(0.001, 2))
     for _ in range(2):
         assert (await desk.bootstrap_refused(plain(key="wrong"))).check == "bootstrap.key"
     for key in ("wrong", "external key"):
@@ -213,7 +214,7 @@ async def test_wrong_keys_of_one_device_are_limited_and_other_devices_are_not() 
 async def test_unknown_ids_are_limited_and_known_ones_are_not() -> None:
     desk = Desk()
     await desk.config()
-    desk.failures = Buckets(Rate(0.001, 2))
+    desk.failures = Lockout(Rate(0.001, 2))
     checks = [(await desk.bootstrap_refused(plain(f"unknown {number}"))).check for number in range(4)]
     assert checks == ["bootstrap.unknown", "bootstrap.unknown", "limit.bootstrap", "limit.bootstrap"]
     assert sorted(event.check for event in await desk.events(EventKind.BOOTSTRAP_REFUSED)) == checks

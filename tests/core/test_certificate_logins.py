@@ -182,6 +182,36 @@ async def test_a_new_certificate_takes_the_place_of_the_old_ones_alone() -> None
     assert not await registry.is_taken(PUMP.credential)
 
 
+LATER = issue("pump7.example.com", ANCHOR, begins=-5)
+
+
+async def test_a_certificate_that_gave_way_does_not_come_back() -> None:
+    registry = Registry()
+    await chained(registry)
+    await let_in(registry, PUMP, ANCHOR)
+    await let_in(registry, LATER, ANCHOR)
+    await refused(registry, PUMP, ANCHOR, check="chain.superseded")
+    await let_in(registry, LATER, ANCHOR)
+
+
+async def test_in_a_lax_profile_it_does_as_with_thingsboard() -> None:
+    registry = Registry()
+    await chained(registry, policy(lax=True))
+    for leaf in (PUMP, LATER, PUMP):
+        await let_in(registry, leaf, ANCHOR)
+    (credential,) = (await registry.known("pump7")).credentials
+    assert credential.lookup == registry.issuer.lookup(PUMP.credential)
+
+
+@pytest.mark.parametrize(("text", "keep"), [("bm90IG9uZQ==", True), ("not base64", True), (LATER.credential.text, False)])
+async def test_a_certificate_that_cannot_be_read_counts_from_when_it_was_registered(text: str, keep: bool) -> None:
+    registry = Registry()
+    profile = await chained(registry)
+    await registry.device(profile, "pump7", Certificate(text), keep=keep)
+    await refused(registry, PUMP, ANCHOR, check="chain.superseded")
+    await let_in(registry, issue("pump7.example.com", ANCHOR, begins=0), ANCHOR)
+
+
 async def test_a_defined_device_with_a_certificate_is_the_one_that_comes() -> None:
     registry = Registry()
     profile = await chained(registry, policy(create=False))

@@ -14,7 +14,8 @@ from core.crypto.cfb import Envelope
 from core.crypto.challenges import ExchangeKeys, Parties, encode
 from core.crypto.vault import Vault
 from core.errors import Conflict, Guard, Reason, Refusal
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import ClientCertificates, ProvenBootstrap
 from core.model import DeviceState, EventKind, Plain, Sealed, Secret
 from core.operate.messages import ChangeDevice, RevokeCredentials
@@ -249,7 +250,7 @@ async def test_where_no_more_can_be_remembered_nothing_is_given_away() -> None:
 
 async def test_ten_thousand_guesses_get_no_further_than_the_first_few() -> None:
     desk, gate = await opened()
-    desk.failures = Buckets(Rate(1.0, 10))
+    desk.failures = Lockout(Rate(1.0, 10))
     guess = proven(await gate.offer(), key="guess")
     checks = [(await refused(gate, guess)).check for _ in range(10_000)]
     assert checks == ["challenge.proof"] * 10 + ["limit.bootstrap"] * 9_990
@@ -266,7 +267,7 @@ async def test_guesses_side_by_side_get_no_further() -> None:
 
     desk = Desk(repository=Slow())
     await desk.config()
-    desk.failures = Buckets(Rate(0.001, 10))
+    desk.failures = Lockout(Rate(0.001, 10))
     gate = Gate(desk)
     guess = proven(await gate.offer(), key="guess")
     checks = [refusal.check for refusal in await asyncio.gather(*(refused(gate, guess) for _ in range(200)))]
@@ -276,7 +277,7 @@ async def test_guesses_side_by_side_get_no_further() -> None:
 async def test_wrong_proofs_count_with_wrong_keys_and_other_devices_go_on() -> None:
     desk, gate = await opened()
     await desk.config("cc:dd", "other key")
-    desk.failures = Buckets(Rate(0.001, 2))
+    desk.failures = Lockout(Rate(0.001, 2))
     for _ in range(2):
         assert (await refused(gate, await gate.request(key="wrong"))).check == "challenge.proof"
     for _ in range(3):
@@ -291,7 +292,7 @@ async def test_limits_do_not_tell_known_ids_from_unknown_ones() -> None:
         desk, gate = await opened()
         for external_id in ("cc:dd", "ee:ff"):
             await desk.config(external_id)
-        desk.failures = Buckets(Rate(0.001, 2))
+        desk.failures = Lockout(Rate(0.001, 2))
         answers = [await refused(gate, await gate.request(name, "guess")) for name in (*asked, *asked, *asked)]
         told.append([(refusal.reason, refusal.detail, refusal.retry_after) for refusal in answers])
     assert told[0] == told[1] == told[2]
@@ -331,7 +332,7 @@ async def test_what_a_profile_lets_plain_wires_carry(plain: Plain, secure: bool,
     assert profile is not None
     changed = msgspec.structs.replace(profile, plain=plain, version=profile.version + 1)
     await desk.repository.commit(Changes(replace=(changed,)))
-    desk.failures = Buckets(Rate(0.001, 2))
+    desk.failures = Lockout(Rate(0.001, 2))
     context = msgspec.structs.replace(CONTEXT, secure=secure)
     for _ in range(3):  # who has the right key did not guess
         request = await gate.request()

@@ -360,13 +360,16 @@ async def test_beyond_the_limit_even_a_right_guess_is_not_looked_at() -> None:
     assert devices.vault.opened == 0
 
 
-async def test_wrong_proofs_from_many_sources_are_limited_by_their_group() -> None:
+async def test_wrong_proofs_from_many_sources_are_limited_by_their_group_and_others_come_in() -> None:
     devices = Fleet(groups=Rate(1, 2))
     await devices.group()
-    for host in (1, 2):
-        await refused(devices, WRONG_PROOFS[0], Context("c", "http", "enos", f"192.0.2.{host}"))
-    refusal = await refused(devices, enrolment())
-    assert (refusal.reason, refusal.check) == (Reason.TOO_MANY, "limit.claim_key")
+    guessers = [Context("c", "http", "enos", f"192.0.2.{host}") for host in (1, 2)]
+    for guesser in guessers:
+        await refused(devices, WRONG_PROOFS[0], guesser)
+    for guesser in guessers:
+        refusal = await refused(devices, enrolment(), guesser)
+        assert (refusal.reason, refusal.check) == (Reason.TOO_MANY, "limit.claim_key")
+    await devices.enrol(enrolment(), CONTEXT)
 
 
 async def test_right_proofs_are_not_limited() -> None:

@@ -8,12 +8,35 @@ import pytest
 from core.errors import Reason, Refusal
 from core.limits import Rate
 from core.messages import AccessToken
-from core.model import DEFAULT_TENANT, CredentialId, CredentialKind, EntryKind, EventKind, Role, Secret, Tenant, TenantId
-from core.operate import allocating, associating, configuring, directing, issuing, messages, updating
+from core.model import (
+    DEFAULT_TENANT,
+    CredentialId,
+    CredentialKind,
+    EntryKind,
+    EventKind,
+    Role,
+    Secret,
+    Tenant,
+    TenantId,
+    Verdict,
+)
+from core.operate import (
+    allocating,
+    approving,
+    associating,
+    certifying,
+    claim_rules,
+    configuring,
+    directing,
+    issuing,
+    messages,
+    updating,
+)
 from core.operate.access import ALLOWED
 from core.operate.messages import Command
 from core.ports import Changes
 from core.queries import Query, S
+from tests.core.approving import an_approval
 from tests.core.associating import CODE, WORD, stock_owned
 from tests.core.directing import stock
 from tests.core.self_signed import DAY_MS, pem_of, self_signed
@@ -92,6 +115,7 @@ COMMANDS: tuple[Command, ...] = (
     messages.AddCredential(ref="meter-1"),
     messages.RevokeCredential("meter-1", "spare"),
     issuing.IssueBatch(profile="meters", rows=(issuing.SerialRow(line=1, serial="new"),)),
+    certifying.CertifyDevice(ref="meter-1", request="a request"),
     allocating.CreateSerials(group="QK7M2A"),
     allocating.ShowSerial("SN-1"),
     allocating.SearchSerials(),
@@ -100,6 +124,12 @@ COMMANDS: tuple[Command, ...] = (
     allocating.ResetAllocations("QK7M2A", ("SN-1",)),
     allocating.ReplaceSerial("SN-1", "SN-2"),
     allocating.DeleteSerials("QK7M2A", ("SN-1",)),
+    claim_rules.BurnProfile("meters"),
+    claim_rules.GiveLeave("revoked"),
+    claim_rules.ListTombstones(),
+    approving.ListApprovals(),
+    approving.DecideApproval(ref="waiting", verdict=Verdict.GRANTED),
+    approving.DecideApprovals((approving.DecideApproval(ref="waiting", verdict=Verdict.REFUSED),)),
 )
 
 
@@ -116,7 +146,13 @@ OPEN: dict[Role, set[type]] = {
     Role.ADMIN: set(TYPES),
     Role.OPERATOR: {command for command in TYPES if not command.__name__.endswith(("Token", "Tokens", "Tenant", "Tenants"))}
     - {directing.IssueUserSecret},
-    Role.FACTORY: {messages.DefineDevice, messages.ImportDevices, messages.ReadCredentials, issuing.IssueBatch}
+    Role.FACTORY: {
+        messages.DefineDevice,
+        messages.ImportDevices,
+        messages.ReadCredentials,
+        issuing.IssueBatch,
+        certifying.CertifyDevice,
+    }
     | {directing.RegisterDevice, directing.IssueSecret, directing.RegisterCertificate},
     Role.CUSTOMER: {directing.ViewDevice}
     | {associating.AssociateByCode, associating.ClaimDevice, associating.GiveUpDevice}
@@ -139,9 +175,12 @@ def _id(command: object) -> str:
 @pytest.mark.parametrize("command", COMMANDS, ids=_id)
 async def test_each_role_may_do_what_the_table_says(command: Command, role: Role) -> None:
     desk = Desk()
-    await desk.profile()
+    made = await desk.profile()
     await desk.profile("empty")
+    await desk.repository.commit(Changes(insert=(an_approval(made, "waiting"),)))
     device = await desk.device()
+    await desk.device("revoked")
+    await desk(messages.RevokeCredentials("revoked"))
     token = await desk.issuer.issue(AccessToken(Secret("hidden-token")), device.id, keep=False)
     await desk.repository.commit(Changes(insert=(msgspec.structs.replace(token, id=CredentialId("spare")),)))
     await desk.token(Role.AUDITOR, "spare")
@@ -154,6 +193,9 @@ async def test_each_role_may_do_what_the_table_says(command: Command, role: Role
     for serial in ("SN-1", "SN-2"):
         await desk(allocating.CreateSerials(group="QK7M2A", serial=serial))
     bearer = await desk.token(role, "bearer")
+    if isinstance(command, certifying.CertifyDevice) and type(command) in OPEN[role]:
+        assert (await desk.refused(command, bearer)).check == "issuing.off"
+        return
     # A token is no user of the directory, so nothing is its own.
     if role is Role.CUSTOMER and isinstance(command, directing.ViewDevice | directing.ShowEntry | directing.IssueUserSecret):
         assert (await desk.refused(command, bearer)).reason is Reason.NOT_FOUND

@@ -7,7 +7,8 @@ import pytest
 
 from core.certifying import Certifier
 from core.errors import Conflict, Guard, Reason
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import Certificate
 from core.model import EventKind, IssuingPolicy, Profile, Role
 from core.operate import Operate, bearer_lookup
@@ -33,7 +34,7 @@ class Works(Desk):
     def __init__(self) -> None:
         super().__init__()
         self.authority = SignedHere()
-        base = (self.repository, self.issuer, self.audit, bearer_lookup(self.vault, ADMIN), Buckets(Rate(0, 0)))
+        base = (self.repository, self.issuer, self.audit, bearer_lookup(self.vault, ADMIN), Lockout(Rate(0, 0)))
         self.operate = Operate(*base, frozenset({OPTION}), certifier=Certifier(self.issuer, self.authority))
 
     async def allow(self, profile: Profile) -> None:
@@ -87,7 +88,7 @@ async def test_a_factory_is_not_asked_about_devices_in_the_field(csr: str) -> No
 
 async def test_without_an_authority_it_is_refused(csr: str) -> None:
     desk = await works()
-    base = (desk.repository, desk.issuer, desk.audit, bearer_lookup(desk.vault, ADMIN), Buckets(Rate(0, 0)))
+    base = (desk.repository, desk.issuer, desk.audit, bearer_lookup(desk.vault, ADMIN), Lockout(Rate(0, 0)))
     desk.operate = Operate(*base, frozenset({OPTION}))
     assert (await desk.refused(CertifyDevice(ref="meter-1", request=csr))).check == "issuing.no_authority"
 

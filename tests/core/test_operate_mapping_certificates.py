@@ -8,7 +8,8 @@ import pytest
 from core.certifying import Certifier
 from core.crypto.bundles import read_bundle
 from core.errors import Conflict, Guard, Reason, Refusal
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import BootstrapRequest, Certificate, PlainKey
 from core.model import CredentialKind, DeviceId, EventKind, Secret, TenantId
 from core.operate import Operate, bearer_lookup
@@ -32,7 +33,7 @@ class Works(Desk):
         super().__init__()
         self.authority = SignedHere()
         certifier = Certifier(self.issuer, self.authority, KeysHere() if makes_keys else None)
-        base = (self.repository, self.issuer, self.audit, bearer_lookup(self.vault, ADMIN), Buckets(Rate(0, 0)))
+        base = (self.repository, self.issuer, self.audit, bearer_lookup(self.vault, ADMIN), Lockout(Rate(0, 0)))
         self.operate = Operate(*base, frozenset({OPTION}), certifier=certifier)
 
 

@@ -203,7 +203,7 @@ async def test_devices_are_let_in_by_both_secrets_until_the_window_ends() -> Non
     desk = Desk()
     first = await desk(CreateProfile(name="meters", provision_secret=Secret("the-first-secret")))
     await desk(RotateProfile("meters", Secret("the-second-secret"), 60))
-    use_case = Provision(desk.repository, desk.issuer, desk.audit, desk.failures, desk.failures)
+    use_case = Provision(desk.repository, desk.issuer, desk.audit, desk.failures.sources, desk.failures.sources)
 
     async def comes(name: str, secret: str) -> bool:
         evidence = SharedSecret(first.profile.provision_key, Secret(secret))

@@ -1,5 +1,6 @@
 """Profiles whose devices come with a chain, get certificates here, or may speak on unprotected wires; and OSCORE contexts."""
 
+import base64
 import datetime
 import re
 from typing import Any
@@ -50,6 +51,13 @@ def chain(*holders: Holder, **rules: Any) -> ChainRules:
     return ChainRules(certificate=pem(*(holders or (ANCHOR,))), **rules)
 
 
+def crooked(name: str) -> str:
+    """Return the certificate of an authority whose name is no text."""
+    text = bytes([len(name)]) + name.encode()
+    der = authority(name).der.replace(b"\x0c" + text, b"\x02" + text)
+    return f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(der).decode()}-----END CERTIFICATE-----\n"
+
+
 async def chained(desk: Desk, name: str = "pumps", rules: ChainRules | None = None, **fields: Any) -> Profile:
     return await desk.profile(name, strategy=CHAIN, chain=rules or chain(), **fields)
 
@@ -58,7 +66,8 @@ async def test_a_chain_has_its_certificates_and_its_key_is_the_hash_of_the_first
     desk = Desk()
     made = await chained(desk, rules=chain(ANCHOR, ROOT))
     texts = (ANCHOR.credential.text, ROOT.credential.text)
-    assert made.chain == ChainPolicy(anchor=ANCHOR.id, authorities=texts, pattern="(.*)", create=True, lax=False)
+    expected = ChainPolicy(anchor=ANCHOR.id, anchor_name=ANCHOR.name, authorities=texts, pattern="(.*)", create=True, lax=False)
+    assert made.chain == expected
     assert made.provision_key == ANCHOR.id
     assert await desk(ShowProfile("pumps")) == made
 
@@ -96,6 +105,8 @@ async def test_a_device_gets_in_by_what_an_operator_said() -> None:
     authenticate = Authenticate(desk.repository, desk.issuer, desk.audit, desk.failures, provision)
     identity = await authenticate(CertificateLogin(sent(pump, ANCHOR)), DEVICE_CONTEXT)
     assert identity.device_name == "pump7"
+    identity = await authenticate(CertificateLogin(sent(issue("pump9.example.com", ANCHOR))), DEVICE_CONTEXT)
+    assert identity.device_name == "pump9"
     assert (await desk.device("pump8", profile="pumps")).profile == made.id
 
 
@@ -111,6 +122,7 @@ BAD_CERTIFICATES = {
     "no base64": "-----BEGIN CERTIFICATE-----\nTUlJQ\n-----END CERTIFICATE-----\n",
     "too many": pem(ROOT) * (MOST_CERTIFICATES + 1),
     "too long": pem(ROOT) + " " * MOST_CHARACTERS,
+    "a name that cannot be read": crooked("factory"),
     "a long one": pem(
         authority(
             "long", extensions=((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.1"), bytes(MOST_BYTES)), False),)
@@ -221,9 +233,12 @@ async def test_rules_are_changed_one_by_one() -> None:
     same = await desk(ChangeProfile(ref="pumps", chain=ChainRules(pattern="(.*)")))
     assert same == made
     changed = await desk(ChangeProfile(ref="pumps", chain=ChainRules(pattern="^pump-(.*)$")))
-    assert changed.chain == ChainPolicy(anchor=ANCHOR.id, authorities=(ANCHOR.credential.text,), pattern="^pump-(.*)$")
+    assert changed.chain == ChainPolicy(
+        anchor=ANCHOR.id, anchor_name=ANCHOR.name, authorities=(ANCHOR.credential.text,), pattern="^pump-(.*)$"
+    )
     changed = await desk(ChangeProfile(ref="pumps", chain=chain(OTHER)))
     assert (changed.chain.anchor, changed.chain.pattern, changed.provision_key) == (OTHER.id, "^pump-(.*)$", ANCHOR.id)
+    assert changed.chain.anchor_name == OTHER.name
 
 
 async def test_an_authority_whose_time_ends_stays_with_its_profile() -> None:

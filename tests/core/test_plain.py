@@ -8,7 +8,8 @@ import pytest
 from core.authenticate import Authenticate
 from core.bootstrap import Bootstrap
 from core.errors import Reason, Refusal
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import AccessToken, BootstrapRequest, Context, MqttLogin, PlainKey, TokenLogin
 from core.model import Plain, Profile, Secret
 from core.plain import require_protected
@@ -77,7 +78,7 @@ async def enrolling() -> Asked:
 async def configured() -> tuple[Desk, Authenticate, Bootstrap]:
     desk = Desk()
     made = await desk.config()
-    base = (desk.repository, desk.issuer, desk.audit, Buckets(Rate(0.001, 2)))
+    base = (desk.repository, desk.issuer, desk.audit, Lockout(Rate(0.001, 2)))
     found = await desk.repository.read(ProfileQuery(made.device.tenant, made.device.profile))
     assert found is not None
     await desk.repository.commit(

@@ -5,7 +5,8 @@ from core.configuration import Seals
 from core.credentials import triple_id
 from core.errors import Reason, Refusal
 from core.handshakes import Handshakes
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import (
     AccessToken,
     ClientSecret,
@@ -32,7 +33,7 @@ EXTERNAL_KEY = Secret("external key")
 
 
 def handshakes(registry: Registry, failures: Rate = UNLIMITED) -> Handshakes:
-    return Handshakes(registry.repository, registry.issuer, registry.audit, Buckets(failures))
+    return Handshakes(registry.repository, registry.issuer, registry.audit, Lockout(failures))
 
 
 async def asked(registry: Registry, identity: str) -> Preshared:

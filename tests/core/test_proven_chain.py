@@ -8,7 +8,7 @@ from tests.core.registry import CONTEXT, KEY, Registry
 
 ANCHOR = authority("field")
 PUMP = issue("pump7", ANCHOR)
-POLICY = ChainPolicy(anchor=ANCHOR.id, authorities=(ANCHOR.credential.text,))
+POLICY = ChainPolicy(anchor=ANCHOR.id, anchor_name=ANCHOR.name, authorities=(ANCHOR.credential.text,))
 
 
 def proven(name: str | None = "pump7", until: int | None = None) -> ProvisionRequest:

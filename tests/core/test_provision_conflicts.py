@@ -111,10 +111,12 @@ async def test_an_expected_device_that_a_rival_activated_is_not_activated_twice(
     assert (await refused(registry, claim())).check == "device.already_provisioned"
 
 
-async def test_two_rotations_at_once_leave_one_credential() -> None:
+async def test_two_rotations_at_once_leave_the_old_credential_and_both_on_trial() -> None:
     registry = Registry(FaultyRepository(no_fault))
     await registry.profile(reprovision=Reprovision.ROTATE)
-    await registry.provision(claim(), CONTEXT)
+    old = await registry.provision(claim(), CONTEXT)
     given = await asyncio.gather(*(registry.provision(claim(), CONTEXT) for _ in range(2)))
-    (credential,) = (await registry.known(NAME)).credentials
-    assert credential.lookup in {registry.issuer.lookup(one.credential) for one in given}
+    held = (await registry.known(NAME)).credentials
+    on_trial = {each.lookup for each in held if each.trial}
+    assert on_trial == {registry.issuer.lookup(one.credential) for one in given}
+    assert [each.lookup for each in held if not each.trial] == [registry.issuer.lookup(old.credential)]

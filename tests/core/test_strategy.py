@@ -24,6 +24,7 @@ from core.queries import ClaimSnapshot
 from core.strategy import (
     NAME_CHARACTERS,
     Activate,
+    Await,
     Create,
     Decision,
     Repeat,
@@ -98,6 +99,8 @@ def expected(strategy: Strategy, reprovision: Reprovision, known: Device, revoke
         Reprovision.DENY: "device.exists" if strategy is Strategy.CREATE_NEW else "device.already_provisioned",
         Reprovision.SAME: Repeat(known),
         Reprovision.ROTATE: Rotate(known),
+        Reprovision.APPROVE: Await(Rotate(known)),
+        Reprovision.PROVE: "reprovision.unproved",
     }
     return again[reprovision]
 

@@ -37,6 +37,8 @@ async def test_a_profile_has_the_agreed_fields() -> None:
         "chain": None,
         "issuing": None,
         "plain": None,
+        "claims": None,
+        "hook": None,
         "credential_kind": None,
         "metadata": {},
         "firmware": None,
@@ -73,7 +75,8 @@ async def test_a_device_has_the_agreed_fields(credential: dict[str, str]) -> Non
     assert answer.outcome is Success.CREATED
     made = json.loads(answer.body)
     (shown,) = made.pop("credentials")
-    assert shown == {"id": shown["id"], "created_at": made["created_at"], "expires_at": None, "expired": False, **credential}
+    rest = {"created_at": made["created_at"], "expires_at": None, "expired": False, "trial": False}
+    assert shown == {"id": shown["id"], **rest, **credential}
     assert made == {
         "id": made["id"],
         "name": "meter-1",
@@ -109,7 +112,7 @@ async def test_a_value_that_was_not_kept_is_left_out(kind: str, value: Credentia
     credential = await api.desk.issuer.issue(value, device["id"], keep=False)
     await api.desk.repository.commit(Changes(insert=(credential,)))
     (shown,) = (await api.get("read_credentials", "meter-1"))["items"]
-    rest = {"created_at": shown["created_at"], "expires_at": None, "expired": False}
+    rest = {"created_at": shown["created_at"], "expires_at": None, "expired": False, "trial": False}
     assert shown == {"type": kind, "id": credential.id, **rest}
 
 

@@ -40,7 +40,8 @@ async def test_a_tenant_has_the_agreed_fields() -> None:
     assert answer.outcome is Success.CREATED
     made = json.loads(answer.body)
     created = "2026-11-21T02:33:58.124Z"
-    assert made == {"id": "acme", "name": "Acme", "devices": 0, "device_limit": None, "created_at": created, "version": 1}
+    counted = {"devices": 0, "device_limit": None, "secure_bootstrap": False}
+    assert made == {"id": "acme", "name": "Acme", "created_at": created, "version": 1, **counted}
     page = await api.get("list_tenants", query={"limit": "1"})
     assert (page["items"], page["next"]) == ([made], "acme")
     page = await api.get("list_tenants", query={"after": "acme"})

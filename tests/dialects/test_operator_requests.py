@@ -13,8 +13,8 @@ from adapters.exchange import NOTHING, Carrier, Decoded, Inbound, Peer, Route
 from adapters.router import Match, Router
 from core.errors import Reason, Refusal
 from core.messages import ClientCertificates, Lwm2m
-from core.model import DeviceState, EventKind, Reprovision, Role, Secret, Strategy
-from core.operate import Operation, configuring, messages
+from core.model import ClaimRate, DeviceState, EventKind, Reprovision, Role, Secret, Strategy, Verdict
+from core.operate import Operation, approving, claim_rules, configuring, messages
 from tests.dialects.associating_requests import ASSOCIATING
 from tests.dialects.issuing_requests import ISSUING
 
@@ -95,6 +95,30 @@ GOOD: list[tuple[str, str, object, Mapping[str, str], object]] = [
     ),
     ("DELETE", "/v1/profiles/meters", b"", NOTHING, messages.DeleteProfile("meters")),
     ("POST", "/v1/profiles/meters/rotate", b"", NOTHING, messages.RotateProfile("meters")),
+    ("POST", "/v1/profiles/meters/burn", b"", NOTHING, claim_rules.BurnProfile("meters")),
+    ("GET", "/v1/tombstones", b"", {"after": "x", "limit": "7"}, claim_rules.ListTombstones(after="x", limit=7)),
+    ("POST", "/v1/tombstones/meter-1/leave", b"", NOTHING, claim_rules.GiveLeave("meter-1")),
+    ("POST", "/v1/tombstones/meter-1/leave", {"seconds": 60}, NOTHING, claim_rules.GiveLeave("meter-1", 60)),
+    (
+        "PATCH",
+        "/v1/profiles/meters",
+        {"claims": {"budget": 5, "opens_at": "1970-01-01T01:00:00.001+01:00", "closes_at": None, "names": ["m1..m5"]}},
+        NOTHING,
+        messages.ChangeProfile(
+            ref="meters", claims=claim_rules.ClaimRules(budget=5, opens_at=1, closes_at=None, names=("m1..m5",))
+        ),
+    ),
+    (
+        "PATCH",
+        "/v1/profiles/meters",
+        {"claims": {"pattern": "m.*", "rate": {"per_minute": 1, "burst": 2}, "source_rate": None, "tombstones": False}},
+        NOTHING,
+        messages.ChangeProfile(
+            ref="meters",
+            claims=claim_rules.ClaimRules(pattern="m.*", rate=ClaimRate(1, 2), source_rate=None, tombstones=False),
+        ),
+    ),
+    ("PATCH", "/v1/profiles/meters", {"claims": None}, NOTHING, messages.ChangeProfile(ref="meters", claims=None)),
     ("POST", "/v1/profiles/meters/rotate", b"{}", NOTHING, messages.RotateProfile("meters")),
     (
         "POST",
@@ -194,6 +218,34 @@ GOOD: list[tuple[str, str, object, Mapping[str, str], object]] = [
             "p",
         ),
     ),
+    ("GET", "/v1/approvals", b"", NOTHING, approving.ListApprovals()),
+    (
+        "GET",
+        "/v1/approvals",
+        b"",
+        {"profile": "p", "verdict": "granted", "after": "a", "limit": "5"},
+        approving.ListApprovals(profile="p", verdict=Verdict.GRANTED, after="a", limit=5),
+    ),
+    ("POST", "/v1/approvals/m/grant", b"", NOTHING, approving.DecideApproval(ref="m", verdict=Verdict.GRANTED)),
+    (
+        "POST",
+        "/v1/approvals/m/refuse",
+        b"",
+        {"profile": "p"},
+        approving.DecideApproval(ref="m", verdict=Verdict.REFUSED, profile="p"),
+    ),
+    (
+        "POST",
+        "/v1/approvals:decide",
+        {"decisions": [{"ref": "m", "verdict": "granted"}, {"ref": "n", "verdict": "refused", "profile": "p"}]},
+        NOTHING,
+        approving.DecideApprovals(
+            (
+                approving.DecideApproval(ref="m", verdict=Verdict.GRANTED),
+                approving.DecideApproval(ref="n", verdict=Verdict.REFUSED, profile="p"),
+            )
+        ),
+    ),
     ("GET", "/v1/events", b"", NOTHING, messages.ListEvents()),
     (
         "GET",
@@ -207,6 +259,13 @@ GOOD: list[tuple[str, str, object, Mapping[str, str], object]] = [
     ("DELETE", "/v1/tokens/line-3", b"", NOTHING, messages.DeleteToken("line-3")),
     ("POST", "/v1/tenants", {"name": "Acme"}, NOTHING, configuring.CreateTenant(name="Acme")),
     ("POST", "/v1/tenants", {"name": "Acme", "id": "acme"}, NOTHING, configuring.CreateTenant(name="Acme", id="acme")),
+    (
+        "POST",
+        "/v1/tenants",
+        {"name": "Acme", "secure_bootstrap": True},
+        NOTHING,
+        configuring.CreateTenant(name="Acme", secure_bootstrap=True),
+    ),
     ("GET", "/v1/tenants", b"", {"after": "a", "limit": "7"}, configuring.ListTenants(after="a", limit=7)),
     ("POST", "/v1/channels", {}, NOTHING, configuring.CreateChannels((configuring.NewChannel(),))),
     (
@@ -337,7 +396,7 @@ NEW = {"name": "m", "profile": "p"}
             "/v1/profiles",
             {"naem": "a"},
             "unknown field naem, known are name, strategy, reprovision, provision_key, provision_secret, options, signed,"
-            " chain, issuing, plain, credential_kind, metadata",
+            " chain, issuing, plain, claims, hook, credential_kind, metadata",
         ),
         (
             "POST",
@@ -362,8 +421,14 @@ NEW = {"name": "m", "profile": "p"}
         (
             "PATCH",
             "/v1/profiles/a",
-            {"reprovision": "approve"},
-            "reprovision: approve is not in this version, expected deny, same or rotate",
+            {"reprovision": "ask"},
+            "reprovision: invalid value, expected deny, same, rotate, approve or prove",
+        ),
+        (
+            "POST",
+            "/v1/approvals:decide",
+            {"decisions": [{"ref": "m", "verdict": "waiting"}]},
+            "verdict: invalid value, expected granted or refused",
         ),
         ("PATCH", "/v1/profiles/a", {"name": None}, "name: expected str, got null"),
         ("PATCH", "/v1/profiles/a", b"", "the body is empty, JSON is needed"),

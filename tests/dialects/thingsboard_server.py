@@ -81,6 +81,7 @@ class Server:
 
     def __init__(self, registry: Registry | None = None, config: AnsweringConfig | None = None) -> None:
         self.registry = registry or Registry()
+        self.meter = RememberingMeter()
         permit = Permit(self.registry.repository, self.registry.issuer)
         self.answering = Answering(
             [thingsboard],
@@ -89,7 +90,7 @@ class Server:
             self.registry.audit,
             self.registry.clock,
             self.registry.entropy,
-            RememberingMeter(),
+            self.meter,
             Watches(),
             config or AnsweringConfig(),
         )

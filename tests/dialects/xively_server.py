@@ -15,6 +15,7 @@ from adapters.http.config import HttpConfig
 from adapters.http.server import HttpServer
 from adapters.watching import Watches
 from core.limits import Buckets, Rate
+from core.lockout import Lockout
 from core.login import OperatorLogin
 from core.messages import MqttLogin, ProvisionRequest, Report
 from core.model import DeviceId, Role, Secret, TenantId
@@ -142,8 +143,8 @@ async def other_account(desk: Desk, name: str = "elsewhere") -> str:
 async def serving(*dialects: Dialect, failures: Rate | None = None) -> AsyncIterator[Line]:
     """Serve these dialects, or this one alone, on a free port."""
     desk = Desk(failures)
-    wrong = Buckets(failures or Rate(0, 0))
-    login = OperatorLogin(desk.repository, desk.issuer, desk.audit, wrong, Buckets(Rate(0, 0)))
+    wrong = Lockout(failures or Rate(0, 0))
+    login = OperatorLogin(desk.repository, desk.issuer, desk.audit, wrong)
     provision = Provision(desk.repository, desk.issuer, desk.audit, Buckets(Rate(0, 0)), Buckets(Rate(0, 0)))
     answering = Answering(
         dialects or (xively,),

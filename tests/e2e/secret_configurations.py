@@ -7,7 +7,7 @@ import aiocoap
 import aiohttp
 import aiomqtt
 
-from adapters.app import Listening
+from adapters.listeners import Listening
 from core.crypto.cfb import Envelope
 from tests.e2e.operator_api import Operator
 

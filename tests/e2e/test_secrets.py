@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.app import Listening, Running, build
+from adapters.app import Running, build
 from adapters.config import describe, from_environment
+from adapters.listeners import Listening
 from tests.e2e.gateways import environment
 from tests.e2e.operator_api import Operator
 from tests.e2e.process import Served, files_in

@@ -8,7 +8,8 @@ import pytest
 from adapters.attending import Attendance
 from adapters.watching import EVENTS, WatchedRepository, Watches, session_key
 from core.authenticate import Authenticate
-from core.limits import Buckets, Rate
+from core.limits import Rate
+from core.lockout import Lockout
 from core.messages import Identity, MqttLogin
 from core.operate.configuring import ChangeConfig, ShownConfig
 from core.operate.messages import ChangeDevice, Command, DeleteDevice, RevokeCredentials, RotateCredentials
@@ -70,7 +71,7 @@ class Replica:
         self.desk = Desk(repository=self.repository)  # type: ignore[arg-type] # it counts no commits, which nobody asks here
         # Replicas have their master key, and here their clock, in common.
         parts = desk or self.desk
-        failures = Buckets(Rate(0, 0))
+        failures = Lockout(Rate(0, 0))
         self.authenticate = Authenticate(self.repository, parts.issuer, parts.audit, failures)
         self.permit = Permit(self.repository, parts.issuer)
 

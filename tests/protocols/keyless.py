@@ -2,7 +2,7 @@
 
 from adapters.exchange import Peer
 from core.errors import Reason, Refusal
-from core.messages import OscoreKnown, OscoreQuestion, Preshared
+from core.messages import Identity, OscoreKnown, OscoreQuestion, Preshared
 
 
 class Keyless:
@@ -14,5 +14,5 @@ class Keyless:
     async def security_context(self, question: OscoreQuestion, peer: Peer) -> OscoreKnown | None:
         return None
 
-    def mistrust(self, peer: Peer) -> None:
+    def mistrust(self, peer: Peer, identity: Identity | None = None) -> None:
         raise AssertionError("nobody was trusted")

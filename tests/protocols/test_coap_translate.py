@@ -69,3 +69,28 @@ def test_the_later_of_two_query_options_counts() -> None:
 
 def test_the_root_has_an_empty_path() -> None:
     assert inbound(Message(code=Code.GET), Peer("192.0.2.1")).path == "/"
+
+
+@pytest.mark.parametrize(
+    ("tags", "key"),
+    [
+        ((b"8e03978e",), "8e03978e"),
+        ((b"\x00\xff",), "0x00ff"),
+        ((b"a b",), "0x612062"),
+        ((b"",), ""),
+        ((b"a", b"b"), ""),
+        ((), ""),
+    ],
+)
+def test_a_request_tag_names_a_request(tags: tuple[bytes, ...], key: str) -> None:
+    message = Message(code=Code.POST)
+    message.opt.request_tag = tags
+    assert inbound(message, Peer("192.0.2.1")).repeat_key == key
+
+
+@pytest.mark.parametrize(("code", "block"), [(Code.GET, None), (Code.FETCH, None), (Code.POST, (0, False, 6))])
+def test_a_request_tag_of_blocks_or_of_reading_names_none(code: Code, block: tuple[int, bool, int] | None) -> None:
+    message = Message(code=code)
+    message.opt.request_tag = (b"k",)
+    message.opt.block1 = block
+    assert inbound(message, Peer("192.0.2.1")).repeat_key == ""

@@ -58,6 +58,15 @@ async def insert(repository: Repository, *entities: Entity) -> None:
 async def anchored(repository: Repository, *anchors: str) -> list[list[str]]:
     """Return the numbers of the profiles that chains to these certificates may belong to."""
     found = await repository.read(AnchorsQuery(anchors))
+    return _numbers(found)
+
+
+async def named(repository: Repository, *names: str) -> list[list[str]]:
+    """Return the numbers of the profiles whose certificates have these names."""
+    return _numbers(await repository.read(AnchorsQuery(names=names)))
+
+
+def _numbers(found: tuple[tuple[Profile, ...], ...]) -> list[list[str]]:
     return [[profile.name.removeprefix("profile ") for profile in some] for some in found]
 
 
@@ -100,6 +109,8 @@ async def test_a_profile_is_read_back_as_it_was_written_and_as_it_became(reposit
         assert (await repository.read(ProfilePage(DEFAULT_TENANT)))[1] == made
         anchors = [name for name in ("anchor-1", "anchor-2", "anchor-3") if await anchored(repository, name) == [["2"]]]
         assert anchors == ([made.chain.anchor] if made.chain is not None else [])
+        names = [name for name in ("name-1", "name-2", "name-3") if await named(repository, name) == [["2"]]]
+        assert names == ([made.chain.anchor_name] if made.chain is not None else [])
         made = a_profile(2, **then, version=version)
         await repository.commit(Changes(replace=(made,)))
 
@@ -124,6 +135,23 @@ async def test_of_many_profiles_of_one_certificate_the_oldest_are_found(reposito
     made: list[Profile] = [a_profile(number, chain=a_chain()) for number in range(2, 102)]
     await insert(repository, *reversed(made))
     assert await repository.read(AnchorsQuery(("anchor-1", "anchor-1"))) == (tuple(made[:64]),) * 2
+    assert await repository.read(AnchorsQuery(names=("name-1", "name-1"))) == (tuple(made[:64]),) * 2
+
+
+async def test_profiles_are_found_by_the_name_of_their_certificate(repository: Repository) -> None:
+    await insert(repository, a_tenant())
+    renewed = a_chain(anchor="anchor-9")
+    made = [a_profile(5, chain=a_chain()), a_profile(3, chain=renewed), a_profile(4, chain=a_chain(), tenant=THERE)]
+    for profile in (*made, a_profile(6, chain=a_chain(2)), a_profile(7)):
+        await insert(repository, profile)
+    assert await named(repository, "name-1") == [["3", "4", "5"]]
+    assert await named(repository, "name-2", "", "anchor-1", "name-1", "name-2") == [["6"], [], [], ["3", "4", "5"], ["6"]]
+    assert await repository.read(AnchorsQuery()) == ()
+    found = await repository.read(AnchorsQuery(("anchor-1", "name-1"), ("name-1", "anchor-1")))
+    assert found == ((made[2], made[0]), (), (made[1], made[2], made[0]), ())
+    changed = a_profile(3, chain=a_chain(2), version=2)
+    await repository.commit(Changes(delete=(Delete(made[2]),), replace=(changed, a_profile(5, version=2))))
+    assert await named(repository, "name-1", "name-2") == [[], ["3", "6"]]
 
 
 WINDOWS: dict[str, dict[str, Any]] = {

@@ -29,6 +29,7 @@ from tests.storage.entities import (
     a_tenant,
     a_token,
     a_user,
+    an_approval,
     an_entry,
     an_event,
 )
@@ -188,6 +189,9 @@ BEHIND_THE_GUARDS = {
     "name of a field": (an_entry(2, kind=EntryKind.DEVICE_FIELD, name="field"), Guard.ENTRY_NAME),
     "secret of a user": (a_user(2, lookup=a_user().lookup), Guard.CREDENTIAL_LOOKUP),
     "entry of no tenant": (an_entry(2, tenant="nowhere"), Guard.REFERENCE),
+    "name of one who waits": (an_approval(2, name="sensor-0001"), Guard.APPROVAL_NAME),
+    "approval id": (an_approval(1, name="another"), Guard.VERSION),
+    "approval of no profile": (an_approval(2, profile="nowhere"), Guard.REFERENCE),
     "second configuration of a device": (a_config(external_id="another"), Guard.CONFIG_DEVICE),
     "external id": (a_config(2, external_id="external-0001"), Guard.EXTERNAL_ID),
     "name of a configuration": (a_config(2, name="Config 1", unique_name=True), Guard.CONFIG_NAME),
@@ -203,7 +207,7 @@ def test_the_file_itself_keeps_what_the_guards_promise(entity: Entity, guard: Gu
         connection.execute("PRAGMA foreign_keys = ON")
         migration.found(connection)
         devices = (a_device(), a_device(2), a_signed(3), a_credential())
-        beside = (a_channel(), a_config(1, 1, unique_name=True), a_token(), a_claim(), a_user(), A_FIELD)
+        beside = (a_channel(), a_config(1, 1, unique_name=True), a_token(), a_claim(), a_user(), A_FIELD, an_approval())
         transact(connection, lambda: tables.insert(connection, [Changes(insert=(a_profile(), *devices, *beside))]))
         with pytest.raises(sqlite3.IntegrityError) as caught:
             transact(connection, lambda: tables.insert(connection, [Changes(insert=(entity,))]))
@@ -269,7 +273,7 @@ async def test_a_locked_file_refuses_and_serves_again(path: Path, repository: Sq
 
 
 async def test_a_full_file_refuses_and_takes_again_what_fits(path: Path) -> None:
-    async with open_sqlite(path, SqliteSettings(max_pages=66)) as repository:
+    async with open_sqlite(path, SqliteSettings(max_pages=84)) as repository:
         await repository.commit(Changes(insert=(a_profile(),)))
         big = {"metadata": {"text": "x" * 20_000}}
         number = 0

@@ -10,10 +10,23 @@ from typing import Any
 import pytest
 
 from core import queries
-from core.model import DEFAULT_TENANT, ChannelId, DeviceId, DeviceState, EntryKind, EventId, EventKind, ProfileId
+from core.model import (
+    DEFAULT_TENANT,
+    ApprovalId,
+    ChannelId,
+    DeviceId,
+    DeviceState,
+    EntryKind,
+    EventId,
+    EventKind,
+    ProfileId,
+    Verdict,
+)
 from core.ports import Changes, Entity, Repository
 from core.queries import (
     AnchorsQuery,
+    ApprovalPage,
+    ApprovalQuery,
     BootstrapQuery,
     ChannelPage,
     ConfigPage,
@@ -30,6 +43,7 @@ from core.queries import (
 )
 from storage import (
     answers,
+    approvals,
     configurations,
     counted,
     directory,
@@ -41,16 +55,27 @@ from storage import (
     searching,
     stored,
     tables,
+    tombstones,
     trust,
     writing,
 )
 from storage.statements import MOST, Grouped
-from tests.storage.entities import a_chain, a_channel, a_config, a_credential, a_device, a_lookup, a_profile, a_signed
+from tests.storage.entities import (
+    a_chain,
+    a_channel,
+    a_config,
+    a_credential,
+    a_device,
+    a_lookup,
+    a_profile,
+    a_signed,
+    an_approval,
+)
 
 TABLES = (
     *("tenant", "profile", "device", "credential", "token", "event"),
     *("channel", "config", "config_document", "config_channel"),
-    *("pending_claim", "entry", "oscore_state", "issued"),
+    *("pending_claim", "entry", "oscore_state", "issued", "approval", "tombstone"),
 )
 
 
@@ -81,7 +106,10 @@ def constants(*modules: ModuleType) -> dict[str, str]:
     return {f"{name}-{place}": text for name, value in found for place, text in enumerate(texts(value))}
 
 
-MODULES = (answers, configurations, counted, directory, enrolment, firmware, stored, tables, trust, writing, pages)
+MODULES = (
+    *(answers, approvals, configurations, counted, directory, enrolment, firmware, stored, tables, tombstones),
+    *(trust, writing, pages),
+)
 STATEMENTS = {name: text for name, text in constants(*MODULES).items() if "{" not in text}
 
 
@@ -276,7 +304,35 @@ def test_chains_that_come_together_are_answered_by_one_statement(connection: sql
         connection.set_trace_callback(None)
         assert found == [((a_profile(number, chain=a_chain(number)),), ()) for number in some]
         executed.append(len(texts))
-    assert executed == [3, 3]  # with the beginning and the end of the transaction
+        texts.clear()
+        connection.set_trace_callback(texts.append)
+        found = reading.answer_together(connection, [AnchorsQuery(names=(f"name-{number}", "none")) for number in some])
+        connection.set_trace_callback(None)
+        assert found == [((a_profile(number, chain=a_chain(number)),), ()) for number in some]
+        executed.append(len(texts))
+    assert executed == [3, 3, 3, 3]  # with the beginning and the end of the transaction
+
+
+def test_devices_that_wait_together_are_answered_by_one_statement(connection: sqlite3.Connection) -> None:
+    migration.found(connection)
+    numbers = range(1, 65)
+    tables.insert(connection, [Changes(insert=(a_profile(), *map(an_approval, numbers)))])
+    for some in (numbers[:1], numbers):
+        texts: list[str] = []
+        connection.set_trace_callback(texts.append)
+        asked = [ApprovalQuery(ProfileId("profile-0001"), f"sensor-{number:04}") for number in some]
+        found = reading.answer_together(connection, asked)
+        connection.set_trace_callback(None)
+        assert found == list(map(an_approval, some))
+        assert len(texts) == 3  # with the beginning and the end of the transaction
+
+
+def test_every_page_of_a_queue_begins_where_an_index_says(connection: sqlite3.Connection) -> None:
+    for profile, verdict in itertools.product((None, ProfileId("p")), (None, Verdict.GRANTED)):
+        query = ApprovalPage(tenant=DEFAULT_TENANT, profile=profile, verdict=verdict, after=ApprovalId("a"))
+        steps = plan(connection, approvals.in_order(query).text)
+        require_indexed(steps)
+        assert ["(tenant=? AND id>?" in step for step in steps if step.startswith("SEARCH")] == [True], steps
 
 
 ORDERED = {Order.CREATED, Order.NAME, Order.STATE}

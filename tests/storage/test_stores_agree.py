@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from core.errors import Conflict, Guard
 from core.model import (
     DEFAULT_TENANT,
+    ApprovalId,
     ChannelId,
+    ClaimPolicy,
     CredentialId,
     Device,
     DeviceId,
@@ -24,10 +26,14 @@ from core.model import (
     EventKind,
     ProfileId,
     TenantId,
+    Verdict,
 )
 from core.ports import Changes, Delete, Entity, Repository
 from core.queries import (
     AnchorsQuery,
+    ApprovalPage,
+    ApprovalQuery,
+    ApprovalsQuery,
     BootstrapQuery,
     ChannelPage,
     ChannelsQuery,
@@ -50,6 +56,7 @@ from core.queries import (
     IssuedPage,
     LabelledPage,
     LoginQuery,
+    NamedApprovalsQuery,
     Order,
     OscoreQuery,
     PendingClaimQuery,
@@ -60,6 +67,8 @@ from core.queries import (
     TenantPage,
     TenantQuery,
     TokenPage,
+    TombstonePage,
+    TombstoneQuery,
     UnknownPage,
 )
 from storage import open_repository
@@ -74,7 +83,9 @@ from tests.storage.entities import (
     a_profile,
     a_tenant,
     a_token,
+    a_tombstone,
     a_user,
+    an_approval,
     an_entry,
     an_event,
     an_issued,
@@ -87,6 +98,12 @@ SMALL = st.integers(1, 3)
 PLACED = ("entry", "organization", "member", "owned", "field")
 """Entries of the directory, and devices that are an organisation's."""
 
+
+QUEUED = ("waiting", "tried")
+"""Devices that wait for an operator's approval, and credentials on trial."""
+
+LIMITED = ("limited", "stone", "born")
+"""Claim keys with limits, tombstones, and devices that the key of the first profile makes."""
 
 TRUSTED = ("chained", "context", "issued")
 """What stands behind a protected wire: profiles of chains, OSCORE contexts, certificates."""
@@ -106,8 +123,8 @@ class Step(msgspec.Struct, frozen=True):
 
     def make(self) -> Entity:
         number, tenant = self.number, self.tenant
-        if self.kind in (*PLACED, *TRUSTED):
-            return self._make_placed() if self.kind in PLACED else self._make_trusted()
+        if self.kind in (*PLACED, *TRUSTED, *QUEUED, *LIMITED):
+            return self._make_otherwise()
         if self.kind == "tenant":
             return a_tenant(1, name=f"name {self.value}", device_limit=self.other)
         if self.kind == "profile":
@@ -139,6 +156,32 @@ class Step(msgspec.Struct, frozen=True):
         if self.kind == "context":
             return an_oscore_state(number, sequence=self.value, window=(self.owner, self.other) if self.other > 1 else None)
         return an_issued(number, tenant=self.tenant, lookup=a_lookup(self.value), not_after=self.other, created_at=self.value)
+
+    def _make_otherwise(self) -> Entity:
+        if self.kind in QUEUED:
+            return self._make_queued()
+        if self.kind in LIMITED:
+            return self._make_limited()
+        return self._make_placed() if self.kind in PLACED else self._make_trusted()
+
+    def _make_queued(self) -> Entity:
+        number, owner = self.number, self.owner
+        if self.kind == "tried":
+            return a_credential(number, device=f"device-000{owner}", lookup=a_lookup(self.value), trial=self.other > 1)
+        profile, verdict = f"profile-000{owner}", list(Verdict)[self.other - 1]
+        return an_approval(number, tenant=self.tenant, profile=profile, name=f"sensor-{self.value}", verdict=verdict)
+
+    def _make_limited(self) -> Entity:
+        number, tenant = self.number, self.tenant
+        if self.kind == "limited":
+            claims = (None, ClaimPolicy(budget=self.value), ClaimPolicy(burned_at=1))[self.other - 1]
+            return a_profile(number, tenant=tenant, name=f"profile {number}", provision_key=f"key-{number}", claims=claims)
+        if self.kind == "born":
+            return a_device(number, tenant=tenant, profile=f"profile-000{self.owner}", name=f"sensor-{self.value}")
+        serial = ("", "serial-1", "serial-2")[self.other - 1]
+        return a_tombstone(
+            number, tenant=tenant, profile=f"profile-000{self.owner}", name=f"sensor-{self.value}", serial=serial
+        )
 
     def _make_placed(self) -> Entity:
         number, tenant = self.number, self.tenant
@@ -200,6 +243,22 @@ TRUST_PLANS = st.lists(
 )
 
 
+# And what becomes of claim keys that have limits, and of those who do not come back by them.
+LIMITED_KINDS = st.sampled_from(["limited"] * 4 + ["born"] * 6 + ["stone"] * 4 + ["device"])
+LIMITED_STEPS = st.builds(Step, LATER_VERBS, LIMITED_KINDS, SMALL, NEARLY_ALWAYS_HERE, st.just(1) | SMALL, SMALL, SMALL, RARELY)
+LIMITED_PLANS = st.lists(
+    st.lists(st.tuples(st.lists(LIMITED_STEPS, min_size=1, max_size=2), SMALL), min_size=1, max_size=3), min_size=1, max_size=10
+)
+
+
+# And what becomes of devices that come again.
+QUEUE_KINDS = st.sampled_from(["waiting"] * 6 + ["tried"] * 4 + ["profile"] * 2 + ["device"])
+QUEUE_STEPS = st.builds(Step, LATER_VERBS, QUEUE_KINDS, SMALL, NEARLY_ALWAYS_HERE, st.just(1) | SMALL, SMALL, SMALL, RARELY)
+QUEUE_PLANS = st.lists(
+    st.lists(st.tuples(st.lists(QUEUE_STEPS, min_size=1, max_size=2), SMALL), min_size=1, max_size=3), min_size=1, max_size=10
+)
+
+
 async def stored(repository: Repository, entity: Entity) -> Entity | None:
     """Return what is stored under an entity's id."""
     kind = type(entity).__name__
@@ -207,6 +266,12 @@ async def stored(repository: Repository, entity: Entity) -> Entity | None:
         return await repository.read(TenantQuery(TenantId(entity.id)))
     if kind == "OscoreState":
         return await repository.read(OscoreQuery(CredentialId(entity.id)))
+    if kind == "Approval":
+        queued = [await repository.read(ApprovalsQuery(tenant, (ApprovalId(entity.id),))) for tenant in TENANTS]
+        return next((approval for (approval,) in queued if approval is not None), None)
+    if kind == "Tombstone":
+        stones = [await repository.read(TombstoneQuery(tenant, entity.id)) for tenant in TENANTS]
+        return next((stone for stone in stones if stone is not None), None)
     if kind == "IssuedCertificate":
         page = await repository.read(IssuedPage(until=0))
         return next((each.certificate for each in page if each.certificate.id == entity.id), None)
@@ -258,7 +323,9 @@ async def changes_of(repository: Repository, steps: Sequence[Step], event: int) 
             replace.append(msgspec.structs.replace(made, version=version + 1))
         else:
             delete.append(Delete(msgspec.structs.replace(found if found is not None else made, version=version)))
-    return Changes(insert=tuple(insert), replace=tuple(replace), delete=tuple(delete), events=(_event(event),))
+    made_by = ProfileId("profile-0001") if any(step.kind == "born" for step in steps) else None
+    whole = Changes(insert=tuple(insert), replace=tuple(replace), delete=tuple(delete), events=(_event(event),))
+    return msgspec.structs.replace(whole, made_by=made_by)
 
 
 def _event(number: int) -> Event:
@@ -286,17 +353,19 @@ async def everything(repository: Repository) -> list[Any]:
             for name in range(1, 4)
         )
     )
-    rows += [(claim.profile, claim.device, claim.credentials, claim.lookup_taken) for claim in claims]
+    rows += [(each.profile, each.device, each.credentials, each.lookup_taken, each.tombstone) for each in claims]
     rows += await asyncio.gather(*(repository.read(BootstrapQuery(f"external-{number}")) for number in range(4)))
     rows += await asyncio.gather(*(repository.read(ExternalKeyQuery(f"external-{number}")) for number in range(4)))
     rows += await asyncio.gather(*(repository.read(PendingClaimQuery(a_lookup(3000 + number))) for number in range(4)))
     rows += await asyncio.gather(*(repository.read(SignedDevicesQuery(f"serial-{number}")) for number in range(1, 3)))
     rows += await asyncio.gather(*(repository.read(EntrySecretQuery(a_lookup(4000 + number))) for number in range(3)))
-    rows.append(await repository.read(AnchorsQuery(("anchor-2", "anchor-1"))))
+    rows.append(await repository.read(AnchorsQuery(("anchor-2", "anchor-1"), ("name-1", "name-2"))))
     credentials = (CredentialId(f"credential-000{number}") for number in range(1, 4))
     rows += await asyncio.gather(*(repository.read(OscoreQuery(credential)) for credential in credentials))
     rows += await asyncio.gather(*(repository.read(IssuedPage(until=1, revoked=revoked)) for revoked in (False, True)))
-    rows += [(found.device, found.credentials, found.names_taken) for found in await enrolments(repository)]
+    names = [(ProfileId(f"profile-000{profile}"), f"sensor-{name}") for profile in range(1, 3) for name in range(1, 4)]
+    rows += await asyncio.gather(*(repository.read(ApprovalQuery(*name)) for name in names))
+    rows += [(each.device, each.credentials, each.names_taken, each.tombstone) for each in await enrolments(repository)]
     rows += [msgspec.structs.replace(tenant, created_at=0) for tenant in await repository.read(TenantPage())]
     rows.append(await repository.read(LoginQuery(tuple(a_lookup(number) for number in range(1, 4)))))
     return rows
@@ -335,6 +404,11 @@ _PAGES: tuple[Callable[[TenantId], Any], ...] = (
     lambda tenant: DeviceSearch(tenant=tenant, order=Order.STATE, descending=True, serial="serial-1"),
     lambda tenant: DeviceSearch(tenant=tenant, order=Order.LABEL, runs="1"),
     FirmwareCountsQuery,
+    TombstonePage,
+    lambda tenant: ApprovalPage(tenant=tenant),
+    lambda tenant: ApprovalPage(tenant=tenant, profile=ProfileId("profile-0001"), verdict=Verdict.GRANTED, limit=2),
+    lambda tenant: ApprovalPage(tenant=tenant, now=10_000_000_000_001, after=ApprovalId("approval-0001")),
+    lambda tenant: NamedApprovalsQuery(tenant, "sensor-1"),
     lambda tenant: DevicePage(tenant, name="sensor-2"),
     lambda tenant: DevicePage(tenant, profile=ProfileId("profile-0001")),
     lambda tenant: DevicePage(tenant, state=DeviceState.CONNECTED),
@@ -398,6 +472,27 @@ def test_stores_agree_about_devices_that_sign_and_are_claimed(plan: Plan) -> Non
 @given(TRUST_PLANS)
 def test_stores_agree_about_what_stands_behind_a_protected_wire(plan: Plan) -> None:
     present = (a_device(2, name="sensor-2"), a_credential(1), a_credential(2), an_oscore_state(1), an_issued(1))
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(compare(plan, directory, *present))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(QUEUE_PLANS)
+def test_stores_agree_about_devices_that_come_again(plan: Plan) -> None:
+    present = (a_device(2, name="sensor-2"), a_credential(1), an_approval(1, name="sensor-1"), an_approval(2, name="sensor-2"))
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(compare(plan, directory, *present))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(LIMITED_PLANS)
+def test_stores_agree_about_claim_keys_with_limits(plan: Plan) -> None:
+    present = (
+        a_device(2, name="sensor-2"),
+        a_credential(1),
+        a_tombstone(1, name="sensor-1"),
+        a_tombstone(2, serial="serial-1"),
+    )
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(compare(plan, directory, *present))
 

@@ -156,6 +156,7 @@ _THING: Wording = {
     ("", "device.id_missing"): _request(Reason.MALFORMED, NO_ID),
     ("", "device.key_missing"): _request(Reason.UNAUTHENTICATED, NO_KEY),
     ("", "bootstrap.unknown"): _service(Reason.NOT_FOUND, NOT_READ),
+    ("", "bootstrap.secure_tenant"): _service(Reason.NOT_FOUND, NOT_READ),
     **_any(_KEY_IS_WRONG, _service(Reason.FORBIDDEN, WRONG_KEY)),
     ("", "bootstrap.short"): _service(Reason.FORBIDDEN, WRONG_KEY),
     ("", "bootstrap.hex"): _service(Reason.FORBIDDEN, WRONG_CIPHERTEXT),
@@ -208,6 +209,7 @@ _MAGISTRALA_THING: Wording = {
     (op.CHANGE_CONNECTIONS, "config.channel_unknown"): _service(Reason.MALFORMED, CONNECTIONS_UNCHANGED, MALFORMED),
     (op.CHANGE_STATE, "config.unknown"): _service(Reason.NOT_FOUND, STATE_UNCHANGED, NOT_FOUND),
     ("", "bootstrap.unknown"): _service(Reason.NOT_FOUND, NOT_READ, NOT_FOUND),
+    ("", "bootstrap.secure_tenant"): _service(Reason.NOT_FOUND, NOT_READ, NOT_FOUND),
 }
 
 _CREATING_ENTITIES = (op.CREATE_CHANNEL, op.CREATE_CHANNELS, op.CREATE_CLIENT, op.CREATE_CLIENTS)
@@ -250,6 +252,7 @@ _CLIENT_0_20: Wording = {
     **{(operation, "config.unknown"): _service(Reason.NOT_FOUND, NOT_FOUND) for operation in _CHANGING_CONFIGS},
     (op.SHOW_CONFIG, "config.unknown"): _service(Reason.NOT_FOUND, NOT_FOUND),
     ("", "bootstrap.unknown"): _service(Reason.NOT_FOUND, NOT_FOUND),
+    ("", "bootstrap.secure_tenant"): _service(Reason.NOT_FOUND, NOT_FOUND),
     ("", "internal"): Worded(outcome=Reason.INTERNAL, silent=True),
 }
 

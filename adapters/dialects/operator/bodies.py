@@ -11,6 +11,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from adapters.dialects.operator.body import Body
+from adapters.dialects.operator.claim_bodies import ClaimRules
+from adapters.dialects.operator.hook_bodies import HookRules
 from adapters.dialects.operator.trust_bodies import ChainRules, IssuingRules, NewOscore
 from core.model import CredentialKind, DeviceState, EventKind, Plain, Reallocation, Reprovision, Role, Secret, Strategy
 
@@ -85,6 +87,8 @@ class NewProfile(Body, frozen=True):
     chain: Annotated[ChainRules | None, Meta(description="With the strategy certificate_chain alone, which needs it.")] = None
     issuing: Annotated[IssuingRules | None, Meta(description="Null: devices get no certificates from this gateway.")] = None
     plain: Annotated[PlainWord | None, Meta(description="Null: what the gateway says.")] = None
+    claims: Annotated[ClaimRules | None, Meta(description="Null: nothing limits what the claim key is good for.")] = None
+    hook: Annotated[HookRules | None, Meta(description="Null: nobody is asked before a device is let in.")] = None
     credential_kind: Annotated[
         CredentialWord | None, Meta(description="The only kind that its devices can have, for good; null: any.")
     ] = None
@@ -104,6 +108,13 @@ class ProfileChange(Body, frozen=True):
         IssuingRules | UnsetType | None, Meta(description="Null: devices get no certificates from this gateway any more.")
     ] = UNSET
     plain: Annotated[PlainWord | UnsetType | None, Meta(description="Null: what the gateway says.")] = UNSET
+    claims: Annotated[
+        ClaimRules | UnsetType | None,
+        Meta(description="Null: nothing limits what the claim key is good for, unless it is burned."),
+    ] = UNSET
+    hook: Annotated[
+        HookRules | UnsetType | None, Meta(description="Null: nobody is asked any more before a device is let in.")
+    ] = UNSET
     metadata: Metadata | UnsetType = UNSET
 
 

@@ -5,13 +5,14 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from adapters.dialects.operator import bodies, trust_bodies
+from adapters.dialects.operator import bodies, claim_bodies, hook_bodies, trust_bodies
 from adapters.dialects.operator.reading import choice, decoder, read_json
 from core.errors import Refusal
 from core.messages import Lwm2m
 from core.model import CredentialKind, DeviceState, EventKind, Plain, Reallocation, Reprovision, Role, Strategy
 from core.operate import messages
 from core.operate.devices import SETTABLE
+from core.operate.hook_rules import HookRules
 from core.operate.trust_rules import ChainRules, IssuingRules
 
 T = TypeVar("T")
@@ -33,6 +34,8 @@ def create_profile(_ref: str, _query: bodies.Scoped, body: bodies.NewProfile) ->
         chain=None if body.chain is None else ChainRules(**msgspec.structs.asdict(body.chain)),
         issuing=_issuing(body.issuing),
         plain=_plain(body.plain),
+        claims=claim_bodies.rules(body.claims),
+        hook=_hook(body.hook),
         credential_kind=None if body.credential_kind is None else choice("kind", body.credential_kind, CredentialKind),
         metadata=body.metadata,
     )
@@ -61,6 +64,8 @@ def change_profile(ref: str, _query: bodies.Scoped, body: bodies.ProfileChange) 
         chain=None if isinstance(body.chain, UnsetType) else ChainRules(**msgspec.structs.asdict(body.chain)),
         issuing=UNSET if isinstance(body.issuing, UnsetType) else _issuing(body.issuing),
         plain=UNSET if isinstance(body.plain, UnsetType) else _plain(body.plain),
+        claims=UNSET if isinstance(body.claims, UnsetType) else claim_bodies.rules(body.claims),
+        hook=UNSET if isinstance(body.hook, UnsetType) else _hook(body.hook),
         metadata=given(body.metadata),
     )
 
@@ -181,6 +186,10 @@ def _rules(body: bodies.SignedRules) -> messages.SignedRules:
 
 def _issuing(body: trust_bodies.IssuingRules | None) -> IssuingRules | None:
     return None if body is None else IssuingRules(**msgspec.structs.asdict(body))
+
+
+def _hook(body: hook_bodies.HookRules | None) -> HookRules | None:
+    return None if body is None else HookRules(**msgspec.structs.asdict(body))
 
 
 def _plain(word: str | None) -> Plain | None:

@@ -25,6 +25,10 @@ ConfigName = Annotated[str, Meta(description="For people; where not empty, uniqu
 Content = Annotated[str, Meta(description="Any text; the device gets it as it is.")]
 Channels = Annotated[list[str], Meta(description="Ids, in the order in which the device gets them.")]
 PemText = Annotated[str, Meta(description="Any text, mostly PEM; the device gets it as it is.")]
+SecureBootstrap = Annotated[
+    bool,
+    Meta(description="Its devices may bootstrap under the AES key that all share; best left off where no firmware needs it."),
+]
 PartOfName = Annotated[str, Meta(description="Any part of the name; its case is ignored.")]
 
 
@@ -33,6 +37,7 @@ class NewTenant(Body, frozen=True):
 
     name: str
     id: NewId = None
+    secure_bootstrap: SecureBootstrap = False
 
 
 class NewChannel(Body, frozen=True):

@@ -15,7 +15,7 @@ _NOTHING = Secret("")
 
 def create_tenant(_ref: str, _query: bodies.Scoped, body: sent.NewTenant) -> configuring.CreateTenant:
     """POST /v1/tenants."""
-    return configuring.CreateTenant(name=body.name, id=body.id)
+    return configuring.CreateTenant(name=body.name, id=body.id, secure_bootstrap=body.secure_bootstrap)
 
 
 def list_tenants(_ref: str, query: bodies.Paged, _body: None) -> configuring.ListTenants:

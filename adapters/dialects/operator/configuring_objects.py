@@ -9,12 +9,13 @@ from core.model import Secret
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose devices they are; `device_limit` null: as many as there may be."""
+    """Whose devices they are; `device_limit` null: as many as there may be. `secure_bootstrap`: it has that of Mainflux."""
 
     id: str
     name: str
     devices: int
     device_limit: int | None
+    secure_bootstrap: bool
     created_at: Time
     version: int
 

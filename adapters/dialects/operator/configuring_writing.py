@@ -15,6 +15,7 @@ def tenant(result: Tenant) -> objects.Tenant:
         name=result.name,
         devices=result.devices,
         device_limit=result.device_limit,
+        secure_bootstrap=result.secure_bootstrap,
         created_at=rfc3339(result.created_at),
         version=result.version,
     )

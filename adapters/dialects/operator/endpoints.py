@@ -1,8 +1,10 @@
 """The table of the operator API: every path with what it takes, what it does and what it answers."""
 
 from adapters.dialects.operator import bodies, commands, objects, writing
+from adapters.dialects.operator.approving_endpoints import APPROVING
 from adapters.dialects.operator.associating_endpoints import ASSOCIATING
 from adapters.dialects.operator.certifying_endpoints import CERTIFYING
+from adapters.dialects.operator.claim_key_endpoints import CLAIM_KEYS
 from adapters.dialects.operator.configuring_endpoints import CONFIGURING
 from adapters.dialects.operator.endpoint import Endpoint
 from adapters.dialects.operator.issuing_endpoints import ISSUING
@@ -53,7 +55,7 @@ ENDPOINTS = (
         summary="Change what is given of a profile.",
         read=commands.change_profile,
         body=bodies.ProfileChange,
-        write=writing.profile,
+        write=writing.changed_profile,
         answer=objects.Profile,
     ),
     Endpoint(
@@ -199,8 +201,10 @@ ENDPOINTS = (
     ),
     *ISSUING,
     *CERTIFYING,
+    *CLAIM_KEYS,
     *CONFIGURING,
     *ASSOCIATING,
+    *APPROVING,
 )
 
 DESCRIPTION_ROUTE = Route(carrier=Carrier.HTTP, method="GET", path="/openapi.json", operation=DESCRIBE)

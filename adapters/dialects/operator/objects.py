@@ -15,6 +15,7 @@ from adapters.dialects.operator.bodies import (
     StateWord,
     StrategyWord,
 )
+from adapters.dialects.operator.claim_bodies import ClaimPolicy
 from core.model import Secret
 
 Time = Annotated[str, Meta(description="RFC 3339, UTC, with milliseconds.", extra_json_schema={"format": "date-time"})]
@@ -59,12 +60,21 @@ class IssuingPolicy(msgspec.Struct, frozen=True, kw_only=True):
     key_pairs: bool
 
 
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is asked before a device is let in; a new secret is shown once, in the answer to what made it."""
+
+    url: str
+    seconds: int
+    secret: Secret | UnsetType = UNSET
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The rule that lets a device or a group of them in.
 
     `previous_secret_until` is when the secret before this one ends, null where none is left; `signed` and `chain` are null for
     profiles whose devices do not sign or come with a chain, `credential_kind` where they may have any, `issuing` where they get
-    no certificates here, `plain` where the gateway says what they may do without TLS, DTLS or OSCORE.
+    no certificates here, `plain` where the gateway says what they may do without TLS, DTLS or OSCORE, `claims` where nothing
+    limits what the claim key is good for, `hook` where nobody is asked before a device is let in.
     """
 
     id: str
@@ -78,6 +88,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     chain: ChainPolicy | None
     issuing: IssuingPolicy | None
     plain: PlainWord | None
+    claims: ClaimPolicy | None
+    hook: Hook | None
     credential_kind: CredentialWord | None
     metadata: dict[str, Any]
     firmware: Firmware | None
@@ -120,12 +132,16 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What all credentials have; a value that was not kept is left out. One that is expired is worthless."""
+    """What all credentials have; a value that was not kept is left out. One that is expired is worthless.
+
+    One on `trial` takes the place of all older ones when the device first logs in with it; until then they are good, too.
+    """
 
     id: str
     created_at: Time
     expires_at: Time | None
     expired: bool
+    trial: bool
 
 
 class AccessToken(Shown, frozen=True, tag="access_token"):

@@ -17,7 +17,6 @@ Q = TypeVar("Q", bound=msgspec.Struct)
 _SENTENCE_CHARACTERS = 300
 _PLACE = re.compile(r"(?P<fault>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 _UNKNOWN_FIELD = "Object contains unknown field "
-_NOT_YET = frozenset({"approve"})
 
 
 def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
@@ -56,8 +55,6 @@ def choice(what: str, word: str, kind: type[E], among: tuple[E, ...] = ()) -> E:
     for member in members:
         if member.value == word:
             return member
-    if word in _NOT_YET:
-        raise malformed(f"{what}: {word} is not in this version, expected {listing(members)}", f"{what}.version")
     raise malformed(f"{what}: invalid value, expected {listing(members)}", f"{what}.value")
 
 

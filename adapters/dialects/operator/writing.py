@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from adapters.dialects.moments import rfc3339
 from adapters.dialects.operator import objects
+from adapters.dialects.operator.claim_bodies import policy as claim_policy
 from core.crypto.bundles import write_pem
 from core.messages import Certificate, CredentialValue
 from core.model import (
@@ -18,6 +20,7 @@ from core.model import (
     Device,
     Event,
     Firmware,
+    Hook,
     IssuingPolicy,
     OperatorToken,
     Profile,
@@ -74,6 +77,8 @@ def profile(result: Profile) -> objects.Profile:
         chain=None if result.chain is None else _chain(result.chain),
         issuing=None if result.issuing is None else _issuing(result.issuing),
         plain=None if result.plain is None else result.plain.value,
+        claims=claim_policy(result),
+        hook=None if result.hook is None else _hook(result.hook),
         credential_kind=None if result.credential_kind is None else result.credential_kind.value,
         metadata=result.metadata,
         firmware=firmware(result.firmware),
@@ -104,14 +109,32 @@ def _chain(policy: ChainPolicy) -> objects.ChainPolicy:
     )
 
 
+def _hook(hook: Hook, secret: Secret | UnsetType = UNSET) -> objects.Hook:
+    return objects.Hook(url=hook.url, seconds=hook.seconds, secret=secret)
+
+
 def _issuing(policy: IssuingPolicy) -> objects.IssuingPolicy:
     return objects.IssuingPolicy(lifetime_days=policy.lifetime_s // DAY_SECONDS, key_pairs=policy.key_pairs)
 
 
 def secret_profile(result: results.SecretProfile) -> objects.ProfileWithSecret:
     """Show a profile with its secret."""
-    shown = profile(result.profile)
+    shown = _with_hook_secret(result.profile, result.hook_secret)
     return objects.ProfileWithSecret(**msgspec.structs.asdict(shown), provision_secret=result.secret)
+
+
+def changed_profile(result: Profile | results.HookedProfile) -> objects.Profile:
+    """Show a profile, with the secret of its hook where that is new."""
+    if isinstance(result, results.HookedProfile):
+        return _with_hook_secret(result.profile, result.hook_secret)
+    return profile(result)
+
+
+def _with_hook_secret(result: Profile, secret: Secret | None) -> objects.Profile:
+    shown = profile(result)
+    if result.hook is None or secret is None:
+        return shown
+    return msgspec.structs.replace(shown, hook=_hook(result.hook, secret))
 
 
 def profile_page(result: results.Page[Profile]) -> objects.ProfilePage:
@@ -169,6 +192,7 @@ def credential(result: results.ShownCredential) -> objects.Credential:
         created_at=rfc3339(result.credential.created_at),
         expires_at=moment(result.credential.expires_at),
         expired=result.expired,
+        trial=result.credential.trial,
     )
     return shown(**parts(result.value))
 
