@@ -12,9 +12,12 @@ import structlog
 from adapters.attending import Attendance, Holds
 from adapters.exchange import Carrier, Closing, Dialect, Guest, Inbound, Meter, Outbound, Peer, Success
 from adapters.facing import Face
+from adapters.kept_answers import KeptAnswers
 from adapters.owned import OwnedWork
+from adapters.repeating import OtherRequest, Repeats
 from adapters.router import Match, Miss
 from adapters.watching import Watches
+from core.approvals import FULL
 from core.audit import Audit
 from core.crypto.tokens import new_id
 from core.errors import Reason, Refusal
@@ -38,8 +41,8 @@ class Handshakes(Protocol):
         """Return an OSCORE context, if it is known. Raises `Refusal`."""
         ...
 
-    def mistrust(self, context: Context) -> None:
-        """Count a key that was wrong against its source."""
+    def mistrust(self, context: Context, identity: Identity | None = None) -> None:
+        """Count a key that was wrong against its source, and against the device that it should have been of."""
         ...
 
 
@@ -53,11 +56,17 @@ class Identities(msgspec.Struct, frozen=True):
 
 
 class AnsweringConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How many requests may be under way, how long one may take, and when a device that is turned away should come back."""
+    """How many requests may be under way, how long one may take, and when a device that is turned away should come back.
+
+    The answers to requests with a key are kept for `repeat_seconds`, those of `repeat_keys` and of `repeat_bytes` at most.
+    """
 
     pending: int = 2_000
     seconds: float = 10.0
     retry_seconds: tuple[float, float] = (1.0, 5.0)
+    repeat_seconds: float = 600.0
+    repeat_keys: int = 10_000
+    repeat_bytes: int = 33_554_432
 
 
 class Answering:
@@ -86,6 +95,8 @@ class Answering:
         self._config = config
         self._log = structlog.get_logger("firstlight")
         self._work = OwnedWork(config.seconds)
+        answers = KeptAnswers(config.repeat_seconds, config.repeat_keys, config.repeat_bytes)
+        self._repeats = Repeats(answers, clock, entropy, meter)
 
     def facing(self, face: Face) -> "Answering":
         """Return an exchange with this face that shares everything else with this one."""
@@ -142,9 +153,9 @@ class Answering:
         context = self._context(Carrier.COAP, peer)
         return await self._ask(self._identities.handshakes.security_context(question, context), context)
 
-    def mistrust(self, peer: Peer) -> None:
-        """Count a wrong key against its source."""
-        self._identities.handshakes.mistrust(self._context(Carrier.COAP, peer))
+    def mistrust(self, peer: Peer, identity: Identity | None = None) -> None:
+        """Count a wrong key against its source, and against the device that it should have been of."""
+        self._identities.handshakes.mistrust(self._context(Carrier.COAP, peer), identity)
 
     def _context(self, carrier: Carrier, peer: Peer) -> Context:
         return Context(self._new_correlation(), carrier.value, "", peer.address, secure=peer.secure)
@@ -219,12 +230,14 @@ class Answering:
                 _missed(found)
             self._face.require_protected(found, inbound)
             request = found.dialect.decode(found.route, inbound)
-            form, decoded = request.form, True
-            result = await self._use_cases[type(request.message)](request.message, context)
+            form, message = request.form, request.message
+            ask, use_case = self._repeats.ask(message, inbound, context), self._use_cases[type(message)]
+            decoded = True
+            result = await (self._repeats.perform(ask, use_case, message, context) if ask else use_case(message, context))
             return found.dialect.encode(result, form, inbound)
         except Refusal as refusal:
             # A use case records its own refusals, with what it knows about the device.
-            if decoded:
+            if decoded and not isinstance(refusal, OtherRequest):
                 self._log_refused(refusal, inbound, context)
             else:
                 await self._record(refusal, inbound, context)
@@ -263,6 +276,8 @@ class Answering:
             reason=refusal.reason.value,
             check=refusal.check,
         )
+        if refusal.check == FULL:
+            self._meter.bound("approvals.waiting")
 
     def _is_busy(self) -> bool:
         return self._work.draining or len(self._work) >= self._config.pending
