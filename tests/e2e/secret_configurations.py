@@ -36,6 +36,7 @@ async def configure(operator: Operator, where: Listening, mark: Mark) -> None:
     rotated = await operator.post(f"/v1/devices/{made['id']}/credentials", {})
     mark(rotated["items"][0]["secret"])
     await _vendors_paths(operator, where, mark)
+    await _trust(operator, mark)
     await _devices(where, key, mark("marked-wrong-external-key"))
 
 
@@ -52,6 +53,16 @@ async def _vendors_paths(operator: Operator, where: Listening, mark: Mark) -> No
         assert (await operator.ask("GET", path)).status == 200
     broken = {"external_id": "x", "external_key": {"key": mark("marked-key-in-an-object")}}
     assert (await operator.ask("POST", "/default/clients/configs", broken)).status == 400
+
+
+async def _trust(operator: Operator, mark: Mark) -> None:
+    """Make a profile with a hook that cannot be reached, try to get in, and give a device an OSCORE context."""
+    hook = {"url": "https://127.0.0.1:9/", "secret": mark("marked-secret-of-a-hook"), "seconds": 1}
+    profile = await operator.post("/v1/profiles", {"name": "searchable-hooked", "hook": hook})
+    claim = {"provisionDeviceKey": profile["provision_key"], "provisionDeviceSecret": mark(profile["provision_secret"])}
+    assert b"SUCCESS" not in (await operator.ask("POST", "/api/v1/provision", claim)).body
+    context = {"type": "oscore", "device_id": "a1", "secret": mark("5ec2e75ec2e75ec2e75ec2e75ec2e75e")}
+    await operator.post("/v1/devices", {"name": "searchable-oscore", "profile": "searchable-hooked", "credential": context})
 
 
 async def _devices(where: Listening, right: str, wrong: str) -> None:
