@@ -36,7 +36,7 @@ peers:
 
 test: dev peers
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest
+	@$(BIN)/python -m coverage run -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report --include='core/*' --fail-under=100
 	@$(BIN)/python -m coverage report --omit='core/*' --fail-under=90

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from tests.brokers.mosquitto import HOST
+from tests.brokers.ports import HOST
 
 
 class BlackHole:

@@ -20,7 +20,8 @@ from adapters.exchange import Exchange
 from adapters.facing import Face
 from core.model import Secret
 from tests.brokers.logged import Logged
-from tests.brokers.mosquitto import HOST, Mosquitto
+from tests.brokers.mosquitto import Mosquitto
+from tests.brokers.ports import HOST
 from tests.brokers.waiting import PATIENCE_SECONDS, beside, until
 from tests.exchange.stand_in import RememberingMeter
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.app import Running
-from tests.brokers.mosquitto import Mosquitto, free_port, mosquitto
+from tests.brokers.mosquitto import Mosquitto, mosquitto
 from tests.brokers.paho_device import Device
+from tests.brokers.ports import free_port
 from tests.e2e.gateways import ADMIN_TOKEN, opened
 from tests.e2e.operator_api import Operator
 

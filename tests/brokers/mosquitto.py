@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from adapters.brokers.address import BrokerAddress
+from tests.brokers.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 PATIENCE_SECONDS = 15.0
 
 
@@ -63,14 +62,6 @@ async def mosquitto(folder: Path, config: str = "allow_anonymous true") -> Async
         yield broker
     finally:
         await broker.stop()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 async def is_listening(port: int) -> bool:

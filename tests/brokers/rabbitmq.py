@@ -4,12 +4,13 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.brokers.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one in PATH is for root and writes beside the system's own node
@@ -108,12 +109,3 @@ def running(
         finally:
             process.send_signal(signal.SIGTERM if gently else signal.SIGKILL)
             process.wait(STOP_SECONDS)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return different ports that nobody listens on at this moment."""
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in taken]

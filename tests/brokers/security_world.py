@@ -24,7 +24,8 @@ from core.model import DEFAULT_TENANT, DeviceId, Secret
 from core.operate.configuring import ChangeConfig
 from core.queries import DeviceQuery, Query, S
 from tests.brokers.logged import Logged
-from tests.brokers.mosquitto import HOST, Mosquitto, mosquitto
+from tests.brokers.mosquitto import Mosquitto, mosquitto
+from tests.brokers.ports import HOST
 from tests.brokers.waiting import beside, until, until_so
 from tests.fakes import SeededEntropy
 from tests.operating import ContendedRepository, Desk

@@ -11,7 +11,8 @@ import pytest
 from adapters.app import Running
 from core.model import Secret
 from tests.brokers.broker_devices import ACL, DEPLOY, PROVISION, RULES, device, document, properties, round_trip, serving
-from tests.brokers.mosquitto import HOST, Mosquitto, mosquitto
+from tests.brokers.mosquitto import Mosquitto, mosquitto
+from tests.brokers.ports import HOST
 from tests.e2e.operator_api import Operator
 from tests.protocols.world import FACTORY, METERS
 

@@ -15,7 +15,8 @@ from adapters.brokers.link import Link
 from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.front.broker_line import BrokerLine, connect
 from tests.brokers.logged import Logged
-from tests.brokers.mosquitto import HOST, Mosquitto, mosquitto
+from tests.brokers.mosquitto import Mosquitto, mosquitto
+from tests.brokers.ports import HOST
 from tests.brokers.waiting import beside
 from tests.e2e.gateways import ADMIN_TOKEN, opened
 from tests.e2e.operator_api import Operator

@@ -13,7 +13,7 @@ from adapters.brokers.dynamic_security.reading import Reader
 from adapters.brokers.link import Link
 from adapters.watching import Watches
 from tests.brokers.logged import Logged
-from tests.brokers.mosquitto import HOST
+from tests.brokers.ports import HOST
 from tests.brokers.security_world import CONTROL, QUICK
 from tests.brokers.waiting import beside, until
 from tests.operating import Desk

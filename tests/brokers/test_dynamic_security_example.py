@@ -12,7 +12,8 @@ from adapters.brokers.dynamic_security.keeper import DynamicSecurity, Terms
 from adapters.brokers.dynamic_security.reading import Reader
 from adapters.brokers.link import Link
 from core.model import Secret
-from tests.brokers.mosquitto import HOST, Mosquitto, free_port, is_listening
+from tests.brokers.mosquitto import Mosquitto, is_listening
+from tests.brokers.ports import HOST, free_port
 from tests.brokers.security_world import ADMIN, ADMIN_PASSWORD, QUICK, SPACES, World, is_cut
 from tests.brokers.waiting import beside, until, until_so
 from tests.e2e.gateways import ADMIN_TOKEN, opened

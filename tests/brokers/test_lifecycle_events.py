@@ -25,7 +25,8 @@ from core.model import DEFAULT_TENANT, DeviceId, Event, EventId, EventKind, Tena
 from core.ports import Changes
 from storage.memory import MemoryRepository
 from tests.brokers.broker_devices import QUICK, RULES, new_log
-from tests.brokers.mosquitto import HOST, Mosquitto, mosquitto
+from tests.brokers.mosquitto import Mosquitto, mosquitto
+from tests.brokers.ports import HOST
 from tests.brokers.tunnel import tunnel
 from tests.brokers.waiting import PATIENCE_SECONDS, beside, until, until_so
 from tests.e2e.operator_api import Operator

@@ -15,7 +15,8 @@ from adapters.metrics import PrometheusMeter
 from core.errors import registry_busy
 from core.model import Secret
 from tests.brokers.logged import Logged
-from tests.brokers.mosquitto import HOST, Mosquitto, free_port, mosquitto
+from tests.brokers.mosquitto import Mosquitto, mosquitto
+from tests.brokers.ports import HOST, free_port
 from tests.brokers.waiting import beside, until
 
 QUICK = Patience(0.02, 0.1, 0.2)
