@@ -18,6 +18,7 @@ from core.messages import (
 )
 from core.model import DEFAULT_TENANT, CredentialId, DeviceId, DirectoryEntry, EntryId, EntryKind, Reprovision, Secret, Strategy
 from core.ports import Changes, Delete
+from core.queries import LoginQuery, Query, S
 from tests.core.faulty import FaultyRepository, no_fault, unavailable
 from tests.core.registry import CONTEXT, Registry, claim
 
@@ -176,7 +177,25 @@ async def test_a_proof_with_the_credential_on_trial_ends_the_trial_and_begins_an
     assert lookups == {registry.issuer.lookup(first.credential): False, registry.issuer.lookup(second.credential): True}
 
 
+class SilentRepository(FaultyRepository):
+    """A repository that does not say whose a credential is, once it is `silent`."""
+
+    silent = False
+
+    async def read(self, query: Query[S]) -> S:
+        if self.silent and isinstance(query, LoginQuery):
+            raise Refusal(Reason.UNAVAILABLE, "the registry cannot be used now", check="storage.failed", retry_after=5)
+        return await super().read(query)
+
+
 async def test_a_registry_that_cannot_be_asked_is_no_reason_to_doubt() -> None:
+    repository = SilentRepository(no_fault)
+    registry = await proving(registry=Registry(repository))
+    repository.silent = True
+    assert (await refusal(registry, proof=TokenLogin(TOKEN.token))).reason is Reason.UNAVAILABLE
+
+
+async def test_a_registry_that_cannot_be_written_gives_nothing() -> None:
     repository = FaultyRepository(no_fault)
     registry = await proving(registry=Registry(repository))
     repository.fault = unavailable
