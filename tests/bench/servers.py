@@ -44,7 +44,7 @@ async def gateway(devices: str) -> None:
         profile = msgspec.structs.replace(profile, reprovision=Reprovision.DENY, version=profile.version + 1)
         await running.repository.commit(Changes(replace=(profile,)))
         await fill(running.repository, profile, int(devices))
-        listening = msgspec.structs.asdict(running.listening)
+        listening = {name: places for name, places in msgspec.structs.asdict(running.listening).items() if places}
     addresses = {f"FIRSTLIGHT_{name.upper()}": str(places[0]) for name, places in listening.items()}
     ports = [str(places[0].port) for places in listening.values()]
     print(*ports, profile.provision_key, secret.reveal(), directory, flush=True)
