@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from adapters.exchange import Peer, who
-from adapters.watching import Watches, session_key
+from adapters.watching import Watches
 from core.errors import Refusal
 from core.messages import Identity, Standing
+from core.notices import session_key
 
 log = structlog.get_logger("firstlight")
 

@@ -10,7 +10,7 @@ from adapters.answering import UseCase
 from adapters.authority_work import AuthorityWork
 from adapters.config import Config
 from adapters.dialects import brokers, operator, thingsboard
-from adapters.watching import Watches, session_key
+from adapters.watching import Watches
 from core.acquaintance import Acquaintances
 from core.announce import Announce
 from core.associate import ClaimingTerms
@@ -45,6 +45,7 @@ from core.messages import (
     SetFields,
 )
 from core.model import DeviceId, Lookup
+from core.notices import session_key
 from core.open_session import OpenSessions
 from core.operate import Operate
 from core.operate.directing import LogIn

@@ -4,24 +4,13 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from core.model import BootstrapConfig, Channel, Credential, Device, DeviceId, DirectoryEntry, Profile
-from core.permit import ANY_DEVICE, owner_part
-from core.ports import Changes, Entity, Notifier, Repository
+from core.notices import ANY_CHANNEL, names_of
+from core.ports import Changes, Notifier, Repository
 from core.queries import Query, S
 
 Changed = Callable[[], None]
 Told = Callable[[frozenset[str]], None]
-EVENTS = "events"
-"""The name that stands for events that were committed, whatever they tell."""
-
-_SESSION = "session "
-_ANY_CHANNEL = "any channel"
 _NAMES = 64  # beyond them a watcher is told of every channel: its names would cost more than its questions
-
-
-def session_key(device: DeviceId) -> str:
-    """Return the key of those whom only the device and its credentials concern, and not its channels."""
-    return _SESSION + device
 
 
 class _Watch:
@@ -114,33 +103,7 @@ def _safely(told: Callable[[], None]) -> None:
 
 def _split(key: str) -> tuple[str, ...]:
     names = tuple(key.split("\n"))
-    return names if len(names) <= _NAMES else (names[0], _ANY_CHANNEL)
-
-
-def names_of(changes: Changes) -> frozenset[str]:
-    """Return the names of what committed changes may concern. A new channel is in no configuration yet."""
-    names = {EVENTS} if changes.events else set()
-    for entity in (*changes.insert, *changes.replace, *(deletion.entity for deletion in changes.delete)):
-        names.update(_names(entity))
-    return frozenset(names)
-
-
-def _names(entity: Entity) -> tuple[str, ...]:
-    match entity:
-        case BootstrapConfig():
-            return entity.id, session_key(entity.id)
-        case Device():
-            return entity.id, session_key(entity.id), owner_part(entity.owner), ANY_DEVICE
-        case Credential():
-            return entity.device, session_key(entity.device)
-        case Channel():
-            return entity.id, _ANY_CHANNEL
-        case Profile():
-            return (entity.id,)  # its devices are told of what it says of them all
-        case DirectoryEntry():
-            return entity.id, session_key(DeviceId(entity.id))  # users have sessions as devices have them
-        case _:
-            return ()
+    return names if len(names) <= _NAMES else (names[0], ANY_CHANNEL)
 
 
 class WatchedRepository:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 from adapters.exchange import Meter, Peer
-from adapters.watching import session_key
 from core.errors import Refusal
 from core.messages import Identity
+from core.notices import session_key
 from core.topic_spaces import Grants
 
 MOST: Final = 100_000

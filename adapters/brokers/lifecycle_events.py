@@ -22,8 +22,9 @@ from adapters.brokers.cancelling import unless_cancelled
 from adapters.brokers.event_feed import EventFeed
 from adapters.brokers.event_position import Position, earliest_id
 from adapters.brokers.link import Link, Refused, lost
-from adapters.watching import EVENTS, Watches
+from adapters.watching import Watches
 from core.model import Event
+from core.notices import EVENTS
 from core.ports import Clock, Repository
 
 PAUSE_SECONDS: Final = 1.0

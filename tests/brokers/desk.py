@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from adapters.attending import Attendance
 from adapters.exchange import Peer
-from adapters.watching import Watches, session_key
+from adapters.watching import Watches
 from core.errors import Reason, Refusal
 from core.messages import Identity, Standing
 from core.model import CredentialId, DeviceId, TenantId
+from core.notices import session_key
 from core.topic_spaces import BOTH, Grant, Grants
 
 

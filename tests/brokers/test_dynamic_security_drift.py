@@ -5,8 +5,8 @@ import json
 import shutil
 from pathlib import Path
 
-from adapters.watching import session_key
 from core.model import DeviceId, Secret
+from core.notices import session_key
 from core.operate.configuring import ChangeConfig
 from core.operate.messages import (
     ChangeDevice,

@@ -22,11 +22,11 @@ from adapters.brokers.dynamic_security.wire import (
     ModifyRole,
     RoleName,
 )
-from adapters.watching import session_key
 from core.crypto.vault import Vault
 from core.issuer import Issuer
 from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Oscore, Triple
 from core.model import Device, DeviceId, DeviceState, ProfileId, Secret, TenantId
+from core.notices import session_key
 from core.operate.configuring import CreateTenant
 from core.operate.messages import CreateProfile, DefineDevice
 from tests.fakes import FrozenClock, PlainKeys, SeededEntropy

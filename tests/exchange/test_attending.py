@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters import attending
-from adapters.watching import session_key
 from core.errors import Reason, Refusal
 from core.messages import AccessToken, MqttLogin
 from core.model import CredentialId, Secret
+from core.notices import session_key
 from core.operate.configuring import ChangeConfig, DeleteConfig
 from core.operate.messages import ChangeDevice, DeleteDevice, RotateCredentials
 from core.ports import Changes, Delete

@@ -6,11 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from adapters.attending import Attendance
-from adapters.watching import EVENTS, WatchedRepository, Watches, session_key
+from adapters.watching import WatchedRepository, Watches
 from core.authenticate import Authenticate
 from core.limits import Rate
 from core.lockout import Lockout
 from core.messages import Identity, MqttLogin
+from core.notices import EVENTS, session_key
 from core.operate.configuring import ChangeConfig, ShownConfig
 from core.operate.messages import ChangeDevice, Command, DeleteDevice, RevokeCredentials, RotateCredentials
 from core.permit import Permit

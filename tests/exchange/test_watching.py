@@ -3,10 +3,11 @@
 import asyncio
 from functools import partial
 
-from adapters.watching import WatchedRepository, Watches, names_of, session_key
+from adapters.watching import WatchedRepository, Watches
 from core.lifecycle import renew
 from core.messages import ClientCertificates
 from core.model import DEFAULT_TENANT, Secret
+from core.notices import names_of, session_key
 from core.operate.configuring import (
     ChangeChannel,
     ChangeClient,

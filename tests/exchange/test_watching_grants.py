@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from adapters import watching
-from adapters.watching import WatchedRepository, Watches, names_of
+from adapters.watching import WatchedRepository, Watches
 from core.messages import Identity
 from core.model import DEFAULT_TENANT, CredentialId, Device, DeviceId, DeviceState, DirectoryEntry, EntryKind, Role, Strategy
+from core.notices import names_of, session_key
 from core.operate.associating import AssociateByCode, GiveUpDevice, OfferDevice
 from core.operate.configuring import ChangeClient, ChangeConfig, DeleteChannel, DeleteConfig, ShownConfig
 from core.operate.directing import ChangeEntry, DeleteEntry, EditDevice, IssueUserSecret, RegisterDevice, RemoveDevice
@@ -315,4 +316,4 @@ async def test_a_device_is_told_under_its_owners_name_and_that_of_all() -> None:
     north = await hall.organization()
     device = (await hall.register(await hall.template(), owner=north.id)).device
     names = names_of(Changes(replace=(device,)))
-    assert names == {device.id, watching.session_key(device.id), owner_part(north.id), ANY_DEVICE}
+    assert names == {device.id, session_key(device.id), owner_part(north.id), ANY_DEVICE}

@@ -5,8 +5,8 @@ import contextlib
 import enum
 from collections.abc import Iterable, Iterator
 
-from adapters.watching import session_key
 from core.model import DeviceId
+from core.notices import session_key
 
 _SESSION = session_key(DeviceId(""))
 
