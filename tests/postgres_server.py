@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from tests.brokers.ports import free_port
 
 _PATIENCE = 60.0
 _NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -30,13 +31,17 @@ def _binaries() -> Path:
 class PostgresServer:
     """One server. It refuses to run as root, so root runs it as Debian's user `postgres`.
 
-    `durable` is how it runs where a test is about what is on the disk; otherwise it writes when it likes.
+    Beside this machine it lets in whoever comes from the networks `trusted`. `durable` is how it runs where a test is about
+    what is on the disk; otherwise it writes when it likes.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = False, settings: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, durable: bool = False, settings: Sequence[str] = (), trusted: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = (*_ALWAYS, *(() if durable else _NOT_DURABLE), *settings)
+        self._trusted = trusted
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -45,11 +50,19 @@ class PostgresServer:
         """The data directory."""
         return self.folder / "data"
 
+    @property
+    def pid(self) -> int:
+        """The process that all others of the server are children of."""
+        assert self._process is not None
+        return self._process.pid
+
     def found(self) -> None:
         """Make an empty cluster."""
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self.run(_binaries() / "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "-D", self.data)
+        with (self.data / "pg_hba.conf").open("a") as access:
+            access.writelines(f"host all all {network} trust\n" for network in self._trusted)
 
     def start(self) -> None:
         """Start it and return when it takes connections."""
@@ -101,18 +114,13 @@ def _as_postgres() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": "/"}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
-def postgres_server(*, durable: bool = False, settings: Sequence[str] = ()) -> Iterator[PostgresServer]:
+def postgres_server(
+    *, durable: bool = False, settings: Sequence[str] = (), trusted: Sequence[str] = ()
+) -> Iterator[PostgresServer]:
     """Run a server in a temporary folder that its user may enter, and leave nothing of it."""
     folder = Path(tempfile.mkdtemp(prefix="firstlight-postgres-"))
-    server = PostgresServer(folder, durable=durable, settings=settings)
+    server = PostgresServer(folder, durable=durable, settings=settings, trusted=trusted)
     try:
         server.found()
         server.start()

@@ -77,7 +77,7 @@ def _warm(served: Served, devices: int) -> None:
 
 def _load(served: Served, protocol: str, requests: int, prefix: str) -> None:
     bodies = provisioning_bodies(served.key, served.secret, f"{protocol}{prefix}-")
-    load(PROTOCOLS[protocol], LANES[protocol], WINDOW[protocol], served.ports[protocol], requests, bodies)
+    load(PROTOCOLS[protocol], LANES[protocol], WINDOW[protocol], [served.ports[protocol]], requests, bodies)
 
 
 def report(figures: dict[str, Figures], codec: float) -> None:

@@ -3,7 +3,7 @@
 import itertools
 import selectors
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 HOST = "127.0.0.1"
@@ -123,11 +123,16 @@ class MqttLane:
 
 
 def load(
-    make_lane: Callable[[int, int], Lane], lanes: int, window: int, port: int, requests: int, bodies: Iterator[bytes]
+    make_lane: Callable[[int, int], Lane],
+    lanes: int,
+    window: int,
+    ports: Sequence[int],
+    requests: int,
+    bodies: Iterator[bytes],
 ) -> None:
-    """Have this many requests answered."""
+    """Have this many requests answered; each lane stays with one of the ports, and they are dealt out in turn."""
     with selectors.DefaultSelector() as ready:
-        made = [make_lane(port, number) for number in range(lanes)]
+        made = [make_lane(ports[number % len(ports)], number) for number in range(lanes)]
         for lane in made:
             ready.register(lane.socket, selectors.EVENT_READ, lane)
         for lane in made * window:

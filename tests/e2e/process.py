@@ -19,7 +19,12 @@ _LISTENING = re.compile(r"^.*\blistening\b.*$", re.MULTILINE)
 
 
 class Served:
-    """One run of the gateway over a folder. What it writes goes to files, so that a full pipe never stops it."""
+    """One run of the gateway over a folder. What it writes goes to files, so that a full pipe never stops it.
+
+    `within` may be a command that runs it somewhere else, such as a network namespace, by `exec`.
+    """
+
+    within: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, *arguments: str, **settings: str | None) -> None:
         self.folder = folder
@@ -54,6 +59,7 @@ class Served:
         given = environment(self.folder / "data", **self._settings)
         with self.out.open("wb") as out, self.log_file.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
+                *self.within,
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
