@@ -112,9 +112,8 @@ def compare(rounds: int, requests: int) -> dict[str, list[Cost]]:
 def report(found: dict[str, list[Cost]]) -> None:
     """Print the table: medians, and each sum as a ratio to SQLite's."""
     single = statistics.median(sum(cost[:2]) for cost in found["SQLite, 1 gateway"])
-    print(
-        f"{'a durable provision over HTTP':<32}{'gateways us':>12}{'database us':>13}{'together':>10}{'to SQLite':>11}{'a second':>10}"
-    )
+    heads = f"{'gateways us':>12}{'database us':>13}{'together':>10}{'to SQLite':>11}{'a second':>10}"
+    print(f"{'a durable provision over HTTP':<32}{heads}")
     for name, costs in found.items():
         own, database, rate = (statistics.median(column) for column in zip(*costs, strict=True))
         print(f"{name:<32}{own:>12.0f}{database:>13.0f}{own + database:>10.0f}{(own + database) / single:>11.2f}{rate:>10.0f}")
