@@ -10,11 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, cast
 
-import structlog
-
-from adapters.authorities.answers import chain_of, unavailable
+from adapters.authorities.asking import Asking
 from adapters.authorities.config import AuthorityConfig
-from adapters.authorities.under_way import ANSWER_BYTES, SECONDS, UnderWay
 from adapters.exchange import Meter
 from core.ports import SigningRequest
 
@@ -37,10 +34,7 @@ class CommandAuthority:
     def __init__(self, command: tuple[str, ...], authorities: tuple[bytes, ...], bounds: AuthorityConfig, meter: Meter) -> None:
         self._command = command
         self._authorities = authorities
-        self._bounds = bounds
-        self._running = UnderWay(bounds.at_once, meter)
-        self._meter = meter
-        self._log = structlog.get_logger("firstlight.authority")
+        self._asking = Asking(bounds, meter, "the certificate command failed")
 
     @property
     def authorities(self) -> tuple[bytes, ...]:
@@ -49,31 +43,27 @@ class CommandAuthority:
 
     async def sign(self, request: SigningRequest) -> tuple[bytes, ...]:
         """Return a certificate and those behind it. Raises `Refusal` UNAVAILABLE."""
-        with self._running:
-            try:
-                answer, said, status = await self._run(request)
-            except (OSError, ValueError) as error:
-                if isinstance(error, TimeoutError):
-                    self._meter.bound(SECONDS)
-                self._log.warning("the certificate command failed", fault=str(error) or "it took too long")
-                raise unavailable() from error
+        return await self._asking.chain(request, self._ask)
+
+    async def _ask(self, request: SigningRequest) -> bytes:
+        answer, said, status = await self._run(request)
+        self._asking.require_short(len(answer))
         if status:
-            self._log.warning("the certificate command failed", status=status, said=said.decode("utf-8", "replace"))
-            raise unavailable()
-        return chain_of(answer, request, self._log)
+            said_of_it = said.decode("utf-8", "replace")
+            raise ValueError(f"it ended with status {status}: {said_of_it}")
+        return answer
 
     async def _run(self, request: SigningRequest) -> tuple[bytes, bytes, int]:
-        """Return what the command wrote, what it said, and its status. Raises `OSError`, `TimeoutError`, `ValueError`."""
+        """Return what the command wrote, a byte more than it may at most, what it said, and its status. Raises `OSError`."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment(request, os.environ), start_new_session=True
         )
         try:
-            async with asyncio.timeout(self._bounds.seconds):
-                most = self._bounds.answer_bytes
+            async with asyncio.timeout(self._asking.bounds.seconds):
                 _, answer, said = await asyncio.gather(
                     _feed(cast(asyncio.StreamWriter, process.stdin), _pem(request.request)),
-                    _read(process.stdout, most + 1, full=partial(_kill, process)),
+                    _read(process.stdout, self._asking.bounds.answer_bytes + 1, full=partial(_kill, process)),
                     _read(process.stderr, _SAID_BYTES),
                 )
                 status = await process.wait()
@@ -81,9 +71,6 @@ class CommandAuthority:
             _kill(process)
             await _reap(process)
             raise
-        if len(answer) > most:
-            self._meter.bound(ANSWER_BYTES)
-            raise ValueError(f"it wrote more than {most} bytes")
         return answer, said, status
 
 

@@ -8,11 +8,10 @@ from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import aiohttp
-import structlog
 
-from adapters.authorities.answers import AGAIN_SECONDS, chain_of, unavailable, unwilling
+from adapters.authorities.answers import AGAIN_SECONDS, unavailable, unwilling
+from adapters.authorities.asking import Asking
 from adapters.authorities.config import AuthorityConfig
-from adapters.authorities.under_way import ANSWER_BYTES, SECONDS, UnderWay
 from adapters.exchange import Meter
 from core.model import Secret
 from core.ports import SigningRequest
@@ -44,10 +43,7 @@ class EndpointAuthority:
         self._url, self._authorization = _split(url, password)
         self._tls = ssl.create_default_context(cafile=trust)
         self._authorities = authorities
-        self._bounds = bounds
-        self._asking = UnderWay(bounds.at_once, meter)
-        self._meter = meter
-        self._log = structlog.get_logger("firstlight.authority")
+        self._asking = Asking(bounds, meter, "the certificate authority cannot be asked")
 
     @property
     def authorities(self) -> tuple[bytes, ...]:
@@ -56,19 +52,11 @@ class EndpointAuthority:
 
     async def sign(self, request: SigningRequest) -> tuple[bytes, ...]:
         """Return a certificate and those behind it. Raises `Refusal` FORBIDDEN or UNAVAILABLE."""
-        with self._asking:
-            try:
-                answer = await self._post(request)
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                if isinstance(error, TimeoutError):
-                    self._meter.bound(SECONDS)
-                self._log.warning("the certificate authority cannot be asked", fault=str(error) or type(error).__name__)
-                raise unavailable() from error
-        return chain_of(answer, request, self._log)
+        return await self._asking.chain(request, self._post)
 
     async def _post(self, request: SigningRequest) -> bytes:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._bounds.seconds)) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._asking.bounds.seconds)) as session,
             session.post(
                 self._url, data=self._body(request), headers=self._headers(), ssl=self._tls, allow_redirects=False
             ) as answer,
@@ -76,7 +64,7 @@ class EndpointAuthority:
             content = await self._bounded(answer)
             if answer.status in _GRANTED:
                 return content
-            self._log.warning("the certificate authority refused", status=answer.status, device=request.device)
+            self._asking.log.warning("the certificate authority refused", status=answer.status, device=request.device)
             if answer.status in _UNWILLING:
                 raise unwilling()
             raise unavailable(_patience(answer.headers.get("Retry-After", "")))
@@ -85,9 +73,7 @@ class EndpointAuthority:
         content = b""
         async for chunk in answer.content.iter_any():
             content += chunk
-            if len(content) > self._bounds.answer_bytes:
-                self._meter.bound(ANSWER_BYTES)
-                raise ValueError(f"it answered more than {self._bounds.answer_bytes} bytes")
+            self._asking.require_short(len(content))
         return content
 
     def _body(self, request: SigningRequest) -> bytes:
