@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -11,13 +10,22 @@ from typing import Any, Self
 from adapters.exchange import Carrier, Guest, Inbound, Outbound, Peer, Success
 from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.front.config import ClientIds, Upstream
-from adapters.mqtt.server import MqttServer
 from core.errors import Reason, Refusal
 from core.messages import Identity
 from core.model import CredentialId, DeviceId, Secret, TenantId
 from core.topic_spaces import Action, Grant, Grants
 from core.topics import covers
-from tests.protocols.mqtt_peer import EVERY_LOOP, HOST, PATIENCE_SECONDS, Counts, RawClient, Rules, connect_packet, packet, text
+from tests.protocols.mqtt_peer import (
+    EVERY_LOOP,
+    HOST,
+    PATIENCE_SECONDS,
+    Hosted,
+    RawClient,
+    Rules,
+    connect_packet,
+    packet,
+    text,
+)
 
 __all__ = ["EVERY_LOOP", "HOST"]
 
@@ -180,44 +188,14 @@ def _is_quiet(peer: socket.socket, seconds: float) -> bool:
     return False
 
 
-class Front:
+class Front(Hosted):
     """A server with a front on a loop and a thread of its own, and the broker behind it."""
+
+    rules: FrontRules
 
     def __init__(self, loop: str, config: MqttConfig, broker: ScriptedBroker, upstream: Upstream) -> None:
         self.broker = broker
-        self.rules = FrontRules()
-        self.meter = Counts()
-        self.unexpected: list[dict[str, Any]] = []
-        self._loop = _new_loop(loop)
-        self._loop.set_exception_handler(lambda _, context: self.unexpected.append(context))
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self.server = self.run(_make(self.rules, self.meter, config, upstream))
-        self.port = self.run(self.server.start(HOST, 0))[1]
-
-    def run(self, work: Any) -> Any:
-        """Run a coroutine on the server's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
-
-    def call(self, function: Callable[[], Any]) -> Any:
-        """Call a function on the server's loop."""
-
-        async def work() -> Any:
-            return function()
-
-        return self.run(work())
-
-    def stop(self) -> None:
-        """Close what is open and end the loop."""
-        self.rules.release.set()
-        self.run(self.server.close(1.0))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE_SECONDS)
-        self._loop.close()
-
-    def client(self, receive_buffer: int = 0) -> RawClient:
-        """Connect without saying anything."""
-        return RawClient(self.port, receive_buffer)
+        super().__init__(loop, config, FrontRules(), upstream)
 
     def knock(self, version: int = 4, **fields: Any) -> RawClient:
         """Connect and say who it is."""
@@ -261,18 +239,6 @@ class Front:
             and self.meter.levels.get("mqtt.upstream", 0) == 0
             and len(asyncio.all_tasks()) == 1
         )
-
-
-def _new_loop(name: str) -> asyncio.AbstractEventLoop:
-    if name == "asyncio":
-        return asyncio.SelectorEventLoop()
-    import uvloop
-
-    return uvloop.new_event_loop()
-
-
-async def _make(rules: FrontRules, meter: Counts, config: MqttConfig, upstream: Upstream) -> MqttServer:
-    return MqttServer(rules, meter, config, upstream)
 
 
 @contextlib.contextmanager

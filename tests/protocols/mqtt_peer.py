@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from adapters.exchange import Carrier, Closing, Guest, Inbound, Outbound, Outcome, Peer, Success
 from adapters.mqtt.config import MqttConfig
+from adapters.mqtt.front.config import Upstream
 from adapters.mqtt.server import MqttServer
 from core.errors import Reason, Refusal
 from core.messages import Identity, MqttLogin
@@ -118,10 +119,10 @@ class Counts:
         self.levels[name] = value
 
 
-class Gateway:
+class Hosted:
     """A server on a loop and a thread of its own, so that clients may block."""
 
-    def __init__(self, loop: str, config: MqttConfig, rules: Rules) -> None:
+    def __init__(self, loop: str, config: MqttConfig, rules: Rules, upstream: Upstream | None = None) -> None:
         self.rules = rules
         self.meter = Counts()
         self.unexpected: list[dict[str, Any]] = []
@@ -129,7 +130,7 @@ class Gateway:
         self._loop.set_exception_handler(lambda _, context: self.unexpected.append(context))
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.server = self.run(_make(rules, self.meter, config))
+        self.server = self.run(_make(rules, self.meter, config, upstream))
         self.port = self.run(self.server.start(HOST, 0))[1]
 
     def run(self, work: Any) -> Any:
@@ -156,6 +157,10 @@ class Gateway:
         """Connect without saying anything."""
         return RawClient(self.port, receive_buffer)
 
+
+class Gateway(Hosted):
+    """One that answers by itself alone."""
+
     def guest(self, version: int = 4, **fields: Any) -> "RawClient":
         """Connect as a guest."""
         return self.client().connect(version, username=GUEST_LOGIN, **fields)
@@ -173,8 +178,8 @@ def _new_loop(name: str) -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _make(rules: Rules, meter: Counts, config: MqttConfig) -> MqttServer:
-    return MqttServer(rules, meter, config)
+async def _make(rules: Rules, meter: Counts, config: MqttConfig, upstream: Upstream | None) -> MqttServer:
+    return MqttServer(rules, meter, config, upstream)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,117 @@
+"""What a device takes: bytes in the file of SQLite, in the tables and indexes of PostgreSQL, and in the log of that.
+
+`python -m tests.bench.footprint [--devices N]` provisions devices through the store, each with a token and the event of its
+coming, a group of 256 to a commit; `deploy/scale.md` reckons with what it prints.
+"""
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+from adapters.app import build
+from adapters.config import from_environment
+from adapters.demo import ensure_profile
+from adapters.system import SystemClock, SystemEntropy
+from core.crypto.tokens import new_id
+from core.model import (
+    Credential,
+    CredentialId,
+    CredentialKind,
+    Device,
+    DeviceId,
+    DeviceState,
+    Event,
+    EventId,
+    EventKind,
+    Lookup,
+    Profile,
+)
+from core.ports import Changes, Entity
+from tests.bench.servers import BATCH, UNLIMITED
+from tests.postgres_server import postgres_server
+
+_TABLES = ("device", "credential", "event")
+
+
+async def fill(database: str, folder: Path, devices: int) -> None:
+    """Provision so many devices."""
+    settings = UNLIMITED | {"FIRSTLIGHT_DATA": str(folder), "FIRSTLIGHT_DATABASE": database}
+    async with build(from_environment(settings)).running() as running:
+        claim = await ensure_profile(running.repository, running.issuer)
+        assert claim is not None
+        for start in range(0, devices, BATCH):
+            made = [_provisioned(claim[0], number) for number in range(start, min(start + BATCH, devices))]
+            await asyncio.gather(*(running.repository.commit(changes) for changes in made))
+
+
+def _provisioned(profile: Profile, number: int) -> Changes:
+    clock, entropy = SystemClock(), SystemEntropy()
+    now = clock.now()
+    device = Device(
+        id=DeviceId(new_id(now, entropy)),
+        tenant=profile.tenant,
+        profile=profile.id,
+        name=f"meter-{entropy.draw(4).hex()}-{number}",
+        state=DeviceState.PROVISIONED,
+        created_at=now,
+        updated_at=now,
+    )
+    credential = Credential(
+        id=CredentialId(new_id(now, entropy)),
+        device=device.id,
+        kind=CredentialKind.ACCESS_TOKEN,
+        lookup=Lookup(entropy.draw(32)),
+        created_at=now,
+    )
+    event = Event(
+        id=EventId(new_id(now, entropy)),
+        tenant=profile.tenant,
+        at=now,
+        kind=EventKind.PROVISION_SUCCEEDED,
+        correlation=new_id(now, entropy),
+        protocol="coap",
+        dialect="thingsboard",
+        source="192.0.2.17",
+        profile=profile.id,
+        device=device.id,
+        device_name=device.name,
+    )
+    added: tuple[Entity, ...] = (device, credential)
+    return Changes(insert=added, events=(event,))
+
+
+def sqlite(devices: int) -> None:
+    """Print what SQLite takes."""
+    with tempfile.TemporaryDirectory(prefix="firstlight-bench-") as folder:
+        asyncio.run(fill(f"sqlite:{folder}/registry.db", Path(folder), devices))
+        print(f"{'SQLite, the whole file':<34}{(Path(folder) / 'registry.db').stat().st_size / devices:>9.0f}")
+
+
+def postgres(devices: int) -> None:
+    """Print what PostgreSQL takes."""
+    with postgres_server(durable=True) as server, tempfile.TemporaryDirectory(prefix="firstlight-bench-") as folder:
+        database = server.make_database()
+        asyncio.run(fill(server.url(database), Path(folder), 0))
+        before = server.sql(database, "SELECT pg_current_wal_lsn()").strip()
+        asyncio.run(fill(server.url(database), Path(folder), devices))
+        log = int(server.sql(database, f"SELECT pg_current_wal_lsn() - '{before}'::pg_lsn").partition(".")[0])
+        for table in _TABLES:
+            sizes = server.sql(database, f"SELECT pg_table_size('{table}'), pg_indexes_size('{table}')").strip()
+            rows, indexes = map(int, sizes.split("|"))
+            print(f"{f'PostgreSQL, {table}: rows, indexes':<34}{rows / devices:>9.0f}{indexes / devices:>9.0f}")
+        print(f"{'PostgreSQL, write-ahead log':<34}{log / devices:>9.0f}")
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--devices", type=int, default=200_000)
+    devices = parser.parse_args().devices
+    print(f"bytes for each of {devices} devices")
+    sqlite(devices)
+    postgres(devices)
+
+
+if __name__ == "__main__":
+    main()
