@@ -19,6 +19,8 @@ from adapters.facing import PlainRules
 from adapters.hooks import HookBounds
 from adapters.http.config import HttpConfig
 from adapters.mqtt.config import MqttConfig
+from adapters.proxying import trust
+from adapters.proxying.config import ProxyConfig
 from adapters.settings import Address
 from adapters.tls.config import TlsConfig
 from core.limits import Rate
@@ -42,6 +44,7 @@ BROKER_USES: Final = ("events", "requests", "dynamic-security")
 SECRETS: Final = (
     "ADMIN_TOKEN",
     "MASTER_KEY",
+    "MASTER_KEY_PREVIOUS",
     "BOOTSTRAP_ENCRYPT_KEY",
     "PROVISION_API_KEY",
     "MQTT_UPSTREAM_PASSWORD",
@@ -50,7 +53,9 @@ SECRETS: Final = (
     "CA_PASSWORD",
     "BROKER_SECRET",
     "RABBITMQ_PASSWORD",
+    "DATABASE_PASSWORD",
 )
+_FILED: Final = (*SECRETS, "DATABASE")  # the URL of a database is shown, but for the password that may be in it
 ALIASES: Final = {
     name: tuple(f"{prefix}_{name}" for prefix in ("MF", "MG", "SMQ")) for name in ("BOOTSTRAP_ENCRYPT_KEY", "PROVISION_API_KEY")
 }
@@ -87,6 +92,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
+    trusted_proxies: tuple[trust.Network, ...] = ()
+    forwarded_header: str = trust.HEADERS[0]
     ca_cert: Path | None = None
     ca_key: Path | None = None
     ca_key_passphrase: Secret | None = None
@@ -98,9 +105,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hook_trust: Path | None = None
     data: Path = Path("data")
     database: str = "sqlite:data/firstlight.db"
+    database_password: Secret | None = None
     database_queue: int = 10_000
     admin_token: Secret | None = None
     master_key: Secret | None = None
+    master_key_previous: Secret | None = None
     dialects: tuple[str, ...] = DIALECTS
     plain: PlainRules = PlainRules()
     mainflux_flavour: str = FLAVOURS["mainflux"][0]
@@ -145,9 +154,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     coap_bounds: CoapConfig = CoapConfig()
     mqtt_bounds: MqttConfig = MqttConfig()
     tls_bounds: TlsConfig = TlsConfig()
+    proxy_bounds: ProxyConfig = ProxyConfig()
     ca_bounds: AuthorityConfig = AuthorityConfig()
     hook_bounds: HookBounds = HookBounds()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is, with the password that opens it: not to be shown."""
+        return settings.joined(self.database, self.database_password.reveal() if self.database_password else "")
 
 
 _PLAIN: Final = Config()
@@ -159,6 +174,7 @@ _BOUNDS: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
     "COAP_": ("coap_bounds", CoapConfig),
     "MQTT_": ("mqtt_bounds", MqttConfig),
     "TLS_": ("tls_bounds", TlsConfig),
+    "PROXY_": ("proxy_bounds", ProxyConfig),
     "CA_": ("ca_bounds", AuthorityConfig),
     "HOOK_": ("hook_bounds", HookBounds),
 }
@@ -181,6 +197,7 @@ def from_environment(environ: MutableMapping[str, str]) -> Config:
             values[field] = _read(name, given[name], read)
     for prefix, (field, bounds) in _BOUNDS.items():
         values[field] = _read_bounds(prefix, bounds, given)
+    _take_password_apart(values)
     try:
         bootstrap_key.parse(values.get("bootstrap_encrypt_key"), values.get("bootstrap_key_format", KEY_FORMATS[0]))
     except ValueError as error:
@@ -199,6 +216,17 @@ def from_environment(environ: MutableMapping[str, str]) -> Config:
     return Config(**values, warnings=warnings)
 
 
+def _take_password_apart(values: dict[str, Any]) -> None:
+    """Keep the password of a database where secrets are kept. Raises `SettingError`."""
+    values["database"], password = settings.parted(values["database"])
+    if password and values.get("database_password") is not None:
+        raise SettingError(f"{PREFIX}DATABASE_PASSWORD: {PREFIX}DATABASE holds a password too; keep one of them")
+    if password:
+        values["database_password"] = Secret(password)
+    if values.get("database_password") is not None and "@" not in values["database"]:
+        raise SettingError(f"{PREFIX}DATABASE_PASSWORD: {PREFIX}DATABASE names no user; write postgresql://USER@HOST/NAME")
+
+
 def describe(config: Config) -> list[tuple[str, str]]:
     """Return every setting and its effective value, secrets hidden."""
     rows = [(PREFIX + name, _shown(getattr(config, field))) for name, (field, _) in _SETTINGS.items() if name != _COMMAND]
@@ -213,7 +241,7 @@ def _take(environ: MutableMapping[str, str]) -> dict[str, str]:
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
     for name, aliases in ALIASES.items():
         _adopt(name, _under_old_names(aliases, environ), given)
-    for name in SECRETS:
+    for name in _FILED:
         environ.pop(PREFIX + name, None)
         file = given.pop(f"{name}_FILE", None)
         if file is None:
@@ -268,6 +296,8 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "TLS_CERT": ("tls_cert", settings.optional_path),
     "TLS_KEY": ("tls_key", settings.optional_path),
     "TLS_CLIENT_CA": ("tls_client_ca", settings.optional_path),
+    "TRUSTED_PROXIES": ("trusted_proxies", settings.networks),
+    "FORWARDED_HEADER": ("forwarded_header", settings.one_of(trust.HEADERS)),
     "CA_CERT": ("ca_cert", settings.optional_path),
     "CA_KEY": ("ca_key", settings.optional_path),
     "CA_KEY_PASSPHRASE": ("ca_key_passphrase", settings.optional_secret),
@@ -278,9 +308,11 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "CA_CRL_URL": ("ca_crl_url", authorities.crl_url),
     "DATA": ("data", Path),
     "DATABASE": ("database", settings.database),
+    "DATABASE_PASSWORD": ("database_password", settings.optional_secret),
     "DATABASE_QUEUE": ("database_queue", settings.count(1)),
     "ADMIN_TOKEN": ("admin_token", settings.admin_token),
     "MASTER_KEY": ("master_key", settings.master_key),
+    "MASTER_KEY_PREVIOUS": ("master_key_previous", settings.master_key),
     "DIALECTS": ("dialects", settings.some_of((*DIALECTS, *_FLAVOURED))),
     "PLAIN": ("plain", settings.plain_rules((OPERATOR, BROKERS, *DIALECTS))),
     "MAINFLUX_FLAVOUR": ("mainflux_flavour", settings.one_of(FLAVOURS["mainflux"])),
@@ -351,6 +383,9 @@ def _warnings(given: Mapping[str, str], values: Mapping[str, Any]) -> tuple[str,
         warnings.append(f"{PREFIX}BOOTSTRAP_ENCRYPT_KEY: this key is printed in public documents; take one of your own")
     if values.get("provision_api_key") is not None:
         warnings.append(f"{PREFIX}PROVISION_API_KEY: whoever reaches /mapping can make devices without a token")
+    for network in values.get("trusted_proxies", ()):
+        if trust.is_wide(network):
+            warnings.append(f"{PREFIX}TRUSTED_PROXIES: {network} trusts strangers, who may then take any address for theirs")
     if not any(values.get(name, getattr(_PLAIN, name)) for name in LISTENERS):
         warnings.append(f"{PREFIX}HTTP, {PREFIX}COAP and {PREFIX}MQTT are all off: nothing is served")
     if values["database"] == "memory:":
@@ -382,6 +417,8 @@ def _shown(value: Any) -> str:
             return f"clients: {len(value.clients)}, channels: {len(value.channels)}"
         case None:
             return "(not set)"
+        case str():
+            return settings.without_password(value)
         case PlainRules(default=default, dialects=dialects):
             return ",".join((default.value, *(f"{name}={word.value}" for name, word in dialects.items())))
         case Rate():

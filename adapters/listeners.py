@@ -17,6 +17,8 @@ from adapters.exchange import Exchange, Meter
 from adapters.http.server import HttpServer, Pages
 from adapters.mqtt.server import MqttServer
 from adapters.own_addresses import OwnAddresses
+from adapters.proxying.proxies import Proxies
+from adapters.proxying.trust import TrustedProxies
 from adapters.settings import Address
 from adapters.tls.contexts import COAP, HTTP, MQTT, Contexts
 from adapters.tls.material import Material, ServerMaterial
@@ -52,10 +54,12 @@ class Listeners:
         self._meter = meter
         self._own = own
         self._protected = SecurityContexts(states, meter, config.coap_bounds)
-        self._http = HttpServer(answering, meter, config.http_bounds, pages)
+        trusted = TrustedProxies(networks=config.trusted_proxies, header=config.forwarded_header)
+        self._proxies = proxies = Proxies(meter, trusted, config.proxy_bounds)
+        self._http = HttpServer(answering, meter, config.http_bounds, pages, proxies)
         self._coap = CoapServer(answering, meter, config.coap_bounds, self._protected)
-        self._coap_tcp = CoapTcpServer(answering, meter, config.coap_bounds, self._protected)
-        self._mqtt = MqttServer(answering, meter, config.mqtt_bounds, upstream_of(config))
+        self._coap_tcp = CoapTcpServer(answering, meter, config.coap_bounds, self._protected, proxies)
+        self._mqtt = MqttServer(answering, meter, config.mqtt_bounds, upstream_of(config), proxies)
         self._material: Material | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -91,7 +95,8 @@ class Listeners:
         material = Material(config.tls_cert, config.tls_key, config.tls_client_ca, seconds=config.tls_bounds.reload_seconds)
         self._material = material
         self._looking = asyncio.create_task(material.run())
-        http, mqtt, coap = (Contexts(material, self._meter, names, config.tls_bounds) for names in (HTTP, MQTT, COAP))
+        http = Contexts(material, self._meter, HTTP, config.tls_bounds, is_proxy=self._proxies.trusts)
+        mqtt, coap = (Contexts(material, self._meter, names, config.tls_bounds) for names in (MQTT, COAP))
         return {
             "https": lambda at, exchange: self._http.start(at.host, at.port, exchange=exchange, tls=http),
             "mqtts": lambda at, exchange: self._mqtt.start(at.host, at.port, exchange=exchange, tls=mqtt),
@@ -107,6 +112,7 @@ class Listeners:
         """Take no new connections and requests; those under way go on."""
         for server in (self._http, self._coap, self._coap_tcp, self._mqtt):
             server.stop_accepting()
+        self._proxies.stop()
 
     async def drain(self, seconds: float) -> None:
         """Wait for the answers that are sent piece by piece, so many seconds at most."""

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import math
 import re
 import types
@@ -9,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, get_args
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
 from adapters.brokers.address import BrokerAddress
 from adapters.facing import PlainRules
+from adapters.proxying.trust import Network
 from core.addresses import is_http_address, is_mqtt_address
 from core.crypto.vault import MASTER_KEY_BYTES
 from core.limits import Rate
@@ -22,6 +24,7 @@ from core.model import Plain, Secret
 from core.topic_spaces import is_one_level
 
 ADMIN_TOKEN_CHARACTERS: Final = 20
+_PASSWORD_PARAMETER: Final = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 _PASSWORD: Final = re.compile(r"(//[^/@:]*:).*@")
 
 
@@ -69,9 +72,30 @@ def database(text: str) -> str:
     """Read a database URL."""
     if text == "memory:" or (text.startswith("sqlite:") and len(text) > len("sqlite:")):
         return text
-    if text.startswith("postgresql:"):
-        raise ValueError("PostgreSQL is not in this version; use sqlite:PATH")
-    raise ValueError("is no database; use sqlite:PATH or memory:")
+    if text.startswith(("postgresql:", "postgres:")):
+        return _postgres(text)
+    raise ValueError("is no database; use sqlite:PATH, postgresql://USER@HOST/NAME or memory:")
+
+
+def _postgres(text: str) -> str:
+    url = urlsplit(text)
+    if not url.netloc or len(url.path) < len("/n"):
+        raise ValueError("names no database; write postgresql://USER@HOST/NAME, several hosts with commas between")
+    if "password" in dict(parse_qsl(url.query)):
+        raise ValueError("holds a password behind its question mark; give it as FIRSTLIGHT_DATABASE_PASSWORD")
+    return text
+
+
+def parted(url: str) -> tuple[str, str]:
+    """Return a database URL without its password, and the password; empty: it has none."""
+    user, colon, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
+    return (url.replace(f"{user}:{password}@", f"{user}@", 1), unquote(password)) if colon else (url, "")
+
+
+def joined(url: str, password: str) -> str:
+    """Return a database URL with a password."""
+    user = urlsplit(url).netloc.rpartition("@")[0]
+    return url.replace(f"//{user}@", f"//{user}:{quote(password, safe='')}@", 1) if password and user else url
 
 
 def optional_path(text: str) -> Path | None:
@@ -146,6 +170,15 @@ def count(least: int) -> Callable[[str], int]:
     return read
 
 
+def networks(text: str) -> tuple[Network, ...]:
+    """Read networks, separated by commas; an address is a network of its own."""
+    try:
+        found = [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise ValueError("is no list of networks; write for example 10.1.0.0/24,fd00:1::/64,192.0.2.7") from error
+    return tuple(dict.fromkeys(found))
+
+
 def mqtt_url(text: str) -> str:
     """Read where devices go over MQTT; empty: the gateway's own address."""
     if text and not is_mqtt_address(text):
@@ -155,7 +188,7 @@ def mqtt_url(text: str) -> str:
 
 def without_password(text: str) -> str:
     """Return a setting as it may be shown: of an address that holds a password, that one is left out."""
-    return _PASSWORD.sub(r"\1...@", text)
+    return _PASSWORD_PARAMETER.sub(r"\1...", _PASSWORD.sub(r"\1...@", text))
 
 
 def broker(text: str) -> BrokerAddress | None:

@@ -63,17 +63,19 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "adapters.kept_answers": SHARED,
     "adapters.repeating": (*SHARED, "adapters.kept_answers", "cbor2"),
+    "adapters.replicas": (*SHARED, "adapters.kept_answers", "adapters.repeating", "adapters.watching", "structlog"),
     "adapters.dialects": (*SHARED, "adapters.dialects"),
     "adapters.dialects.enos": (*SHARED, "adapters.dialects", "cbor2"),
     "adapters.dialects.device_api": (*SHARED, "adapters.dialects", "cbor2"),
     "adapters.dialects.mainflux": (*SHARED, "adapters.dialects", "cbor2"),
     "adapters.dialects.thingsboard_protobuf": (*SHARED, "google.protobuf"),
     "adapters.tls": (*SHARED, "OpenSSL", "cryptography", "structlog"),
-    "adapters.http": (*SHARED, "adapters.tls", "aiohttp"),
+    "adapters.proxying": (*SHARED, "structlog"),
+    "adapters.http": (*SHARED, "adapters.proxying", "adapters.tls", "aiohttp"),
     "adapters.authorities": (*SHARED, "aiohttp", "cryptography", "structlog"),
     "adapters.hooks": (*SHARED, "adapters.dialects.moments", "aiohttp", "structlog"),
-    "adapters.coap": (*SHARED, "adapters.tls", "aiocoap", "cryptography", "OpenSSL"),
-    "adapters.mqtt": (*SHARED, "adapters.tls", "structlog"),
+    "adapters.coap": (*SHARED, "adapters.proxying", "adapters.tls", "aiocoap", "cryptography", "OpenSSL"),
+    "adapters.mqtt": (*SHARED, "adapters.proxying", "adapters.tls", "structlog"),
     "adapters.brokers": (
         *SHARED,
         "adapters.brokers",
@@ -109,7 +111,12 @@ COMPOSITION = (
     "adapters.tls_cautions",
     "adapters.use_cases",
 )
-OPENS_THE_REGISTRY = ("adapters.app", "adapters.cli")
+OPENS_THE_REGISTRY = (
+    "adapters.app",
+    "adapters.cli",
+    # These work on a database themselves, beside the gateway or in its place.
+    *(f"adapters.commands.{name}" for name in ("backup", "copy", "key", "migrate", "restore")),
+)
 
 
 def module_of(path: Path) -> str:

@@ -16,8 +16,9 @@ from adapters.http import translate
 from adapters.http.config import HttpConfig
 from adapters.http.proofs import Proofs
 from adapters.http.streaming import Streams
+from adapters.proxying.proxies import Proxies
 from adapters.tls.contexts import Contexts
-from adapters.tls.listening import listen
+from adapters.tls.listening import over_tls
 from core.errors import Reason, Refusal
 from core.limits import source_of
 
@@ -36,11 +37,14 @@ Pages = Mapping[str, Callable[[], Awaitable[Page]]]
 class HttpServer:
     """One handler for all routes of all dialects, on as many addresses as are started.
 
-    `exchange` answers at the addresses that are started without one of their own.
+    `exchange` answers at the addresses that are started without one of their own. `proxies` are in front of all of them.
     """
 
-    def __init__(self, exchange: Exchange, meter: Meter, config: HttpConfig, pages: Pages) -> None:
+    def __init__(
+        self, exchange: Exchange, meter: Meter, config: HttpConfig, pages: Pages, proxies: Proxies | None = None
+    ) -> None:
         self._exchange = exchange
+        self._proxies = proxies = proxies or Proxies(meter)
         self._meter = meter
         self._config = config
         self._pages = pages
@@ -52,6 +56,7 @@ class HttpServer:
             meter,
             config,
             self._lost,
+            proxies.trusts,
             # aiohttp's own options: no access log (the exchange logs), no lines or headers beyond the bounds, and no
             # decompression, which would let a small request become a large body.
             access_log=None,
@@ -80,11 +85,10 @@ class HttpServer:
     async def _listen(
         self, accept: Callable[[], asyncio.Protocol], host: str, port: int, tls: Contexts | None
     ) -> asyncio.Server:
-        backlog = self._config.backlog
-        if tls is None:
-            return await asyncio.get_running_loop().create_server(accept, host, port, backlog=backlog)
-        seconds = self._config.handshake_seconds
-        return await listen(accept, host, port, contexts=tls, handshake_seconds=seconds, backlog=backlog)
+        backlog, make = self._config.backlog, accept
+        if tls is not None:
+            make = over_tls(accept, contexts=tls, handshake_seconds=self._config.handshake_seconds)
+        return await asyncio.get_running_loop().create_server(self._proxies.receiving(make), host, port, backlog=backlog)
 
     def stop_accepting(self) -> None:
         """Close the listeners and the idle connections; requests under way go on."""
@@ -125,10 +129,13 @@ class HttpServer:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> Outbound:
-        peer = _peer(request)
+        connected = _peer(request)
+        behind = self._proxies.client(connected, lambda name: request.headers.getall(name, ()))
+        peer = behind or connected
         exchange = self._connections.exchange(request.protocol, self._exchange)
         try:
-            identity = await self._proofs.identity(request, exchange, peer)
+            # A certificate on a proxy's own connection is that of the proxy, whoever it speaks for.
+            identity = None if behind else await self._proofs.identity(request, exchange, peer)
         except Refusal as refusal:
             return await exchange.refuse(translate.inbound(request, peer, b""), refusal)
         large = _Large()
@@ -235,9 +242,11 @@ class _Connections(web.Server):
         meter: Meter,
         config: HttpConfig,
         lost: Callable[[RequestHandler], None],
+        is_proxy: Callable[[str], bool],
         **options: Any,
     ) -> None:
         super().__init__(handler, **options)
+        self._is_proxy = is_proxy
         self._options = options
         self._meter = meter
         self._config = config
@@ -259,8 +268,9 @@ class _Connections(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Count a connection, or end it where there are too many."""
         super().connection_made(handler, transport)
-        source = source_of(_address(transport.get_extra_info("peername")))
-        bound = self._exceeded(source)
+        address = _address(transport.get_extra_info("peername"))
+        source = source_of(address)
+        bound = self._exceeded(address, source)
         if bound:
             self._meter.bound(bound)
             # One turn later: aiohttp starts the connection's task after this call, and expects it not to be lost yet.
@@ -283,11 +293,11 @@ class _Connections(web.Server):
             del self._sources[source]
         self._meter.level("http.connections", len(self._admitted))
 
-    def _exceeded(self, source: str) -> str:
+    def _exceeded(self, address: str, source: str) -> str:
         if 0 < self._config.connections <= len(self._admitted):
             return "http.connections"
-        if 0 < self._config.connections_per_source <= self._sources[source]:
-            return "http.connections_per_source"
+        if 0 < self._config.connections_per_source <= self._sources[source] and not self._is_proxy(address):
+            return "http.connections_per_source"  # a proxy's connections are those of many
         return ""
 
 

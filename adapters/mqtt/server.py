@@ -10,8 +10,9 @@ from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.endpoint import Connection
 from adapters.mqtt.front.config import Upstream
 from adapters.mqtt.shared import Shared
+from adapters.proxying.proxies import Proxies
 from adapters.tls.contexts import Contexts
-from adapters.tls.listening import listen
+from adapters.tls.listening import over_tls
 
 _ABORT_SECONDS = 1.0  # for the event loop to call back about connections that were aborted
 
@@ -20,11 +21,19 @@ class MqttServer:
     """Serves MQTT 3.1, 3.1.1 and 5 on any number of addresses, with the bounds counted over all of them.
 
     What comes in is for `exchange`, unless its address has an exchange of its own. Devices and users that prove themselves with
-    credentials they were issued go on to the broker `upstream`, where there is one.
+    credentials they were issued go on to the broker `upstream`, where there is one. `proxies` are in front of all addresses.
     """
 
-    def __init__(self, exchange: Exchange, meter: Meter, config: MqttConfig, upstream: Upstream | None = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        meter: Meter,
+        config: MqttConfig,
+        upstream: Upstream | None = None,
+        proxies: Proxies | None = None,
+    ) -> None:
         self._exchange = exchange
+        self._proxies = proxies or Proxies(meter)
         self._shared = Shared(meter, config, upstream)
         self._listeners: list[asyncio.Server] = []
 
@@ -47,11 +56,11 @@ class MqttServer:
     async def _listen(
         self, accept: Callable[[], asyncio.Protocol], host: str, port: int, tls: Contexts | None
     ) -> asyncio.Server:
-        config = self._shared.config
-        if tls is None:
-            return await asyncio.get_running_loop().create_server(accept, host, port, backlog=config.backlog)
-        seconds = config.ssl_handshake_seconds
-        return await listen(accept, host, port, contexts=tls, handshake_seconds=seconds, backlog=config.backlog)
+        config, make = self._shared.config, accept
+        if tls is not None:
+            make = over_tls(accept, contexts=tls, handshake_seconds=config.ssl_handshake_seconds)
+        receiving = self._proxies.receiving(make)
+        return await asyncio.get_running_loop().create_server(receiving, host, port, backlog=config.backlog)
 
     def stop_accepting(self) -> None:
         """Refuse new connections; those that are open go on."""

@@ -25,15 +25,22 @@ _DEPTH = 10
 class Contexts:
     """The context for new connections at some listeners: another one when the material changes. Open connections keep theirs.
 
-    `protocols` are what ALPN (RFC 7301) may come to; a client that offers others, or none, is served all the same.
+    `protocols` are what ALPN (RFC 7301) may come to; a client that offers others, or none, is served all the same. `is_proxy`
+    tells of an address whether it stands for so many clients that their handshakes are not to be counted together.
     """
 
     def __init__(
-        self, material: Material, meter: Meter, protocols: Sequence[bytes] = (), config: TlsConfig | None = None
+        self,
+        material: Material,
+        meter: Meter,
+        protocols: Sequence[bytes] = (),
+        config: TlsConfig | None = None,
+        is_proxy: Callable[[str], bool] | None = None,
     ) -> None:
         self.meter = meter
         self.config = config or TlsConfig()
         self._pace = Buckets(Rate(self.config.handshakes_per_second, self.config.burst_handshakes))
+        self._is_proxy = is_proxy or _is_none
         self._material = material
         self._protocols = tuple(protocols)
         self.current = server_context(material.current, self._protocols)
@@ -41,10 +48,14 @@ class Contexts:
 
     def admits(self, address: str, now: float) -> bool:
         """Tell whether this source may begin one more handshake now; `now` is monotonic, in seconds."""
-        return not self._pace.take(source_of(address), now)
+        return self._is_proxy(address) or not self._pace.take(source_of(address), now)
 
     def _renew(self) -> None:
         self.current = server_context(self._material.current, self._protocols)
+
+
+def _is_none(_address: str) -> bool:
+    return False
 
 
 def server_context(material: ServerMaterial, protocols: Sequence[bytes] = ()) -> SSL.Context:

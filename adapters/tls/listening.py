@@ -1,4 +1,4 @@
-"""Listens for TLS connections."""
+"""Puts TLS between accepted connections and a protocol."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,21 +7,11 @@ from adapters.tls.contexts import Contexts
 from adapters.tls.transport import TlsTransport
 
 
-async def listen(
-    make_protocol: Callable[[], asyncio.BaseProtocol],
-    host: str,
-    port: int,
-    *,
-    contexts: Contexts,
-    handshake_seconds: float,
-    backlog: int,
-) -> asyncio.Server:
-    """Listen for TLS and give each connection a protocol, whose transport is a `TlsTransport`.
+def over_tls(
+    make_protocol: Callable[[], asyncio.BaseProtocol], *, contexts: Contexts, handshake_seconds: float
+) -> Callable[[], TlsTransport]:
+    """Return what gives each connection that is accepted a protocol, whose transport is a `TlsTransport`.
 
-    A handshake may take `handshake_seconds`, 0: as long as it likes. Raises `OSError` where the address is taken or not ours.
+    A handshake may take `handshake_seconds`, 0: as long as it likes.
     """
-
-    def accept() -> TlsTransport:
-        return TlsTransport(make_protocol(), contexts, handshake_seconds)
-
-    return await asyncio.get_running_loop().create_server(accept, host, port, backlog=backlog)
+    return lambda: TlsTransport(make_protocol(), contexts, handshake_seconds)

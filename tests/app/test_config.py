@@ -69,8 +69,8 @@ def test_every_kind_of_setting_is_read():
         ("PLAIN", "nothing=thingsboard", "DIALECT=WORD"),
         ("PROVISION_LAYOUT", "/nonexistent", "cannot be read"),
         ("HTTPS", "127.0.0.1:8443", "there is no certificate to serve with"),
-        ("DATABASE", "postgresql://x/y", "PostgreSQL is not in this version"),
-        ("DATABASE", "mysql:x", "use sqlite:PATH or memory:"),
+        ("DATABASE", "postgresql:x/y", "names no database"),
+        ("DATABASE", "mysql:x", "use sqlite:PATH, postgresql://USER@HOST/NAME or memory:"),
         ("ADMIN_TOKEN", "short", "at least 20"),
         ("MASTER_KEY", "short", "openssl rand -hex 32"),
         ("MASTER_KEY", "AAAA", "32 bytes in hex or base64"),
@@ -269,3 +269,35 @@ def test_an_address_is_listened_on_once():
 def test_what_is_done_on_plain_wires(text: str, shown: str) -> None:
     config = from_environment({"FIRSTLIGHT_PLAIN": text})
     assert dict(describe(config))["FIRSTLIGHT_PLAIN"] == shown
+
+
+def test_the_password_of_a_database_is_kept_apart() -> None:
+    config = from_environment({"FIRSTLIGHT_DATABASE": "postgresql://fl:p%40ss@db1,db2:5433/registry?sslmode=require"})
+    assert config.database == "postgresql://fl@db1,db2:5433/registry?sslmode=require"
+    assert config.database_url == "postgresql://fl:p%40ss@db1,db2:5433/registry?sslmode=require"
+    assert "p%40ss" not in repr(config)
+    assert "p@ss" not in repr(config)
+
+
+def test_a_databases_url_and_password_may_come_from_files(tmp_path: Path) -> None:
+    url, password = tmp_path / "url", tmp_path / "password"
+    url.write_text("postgresql://fl@db/registry\n")
+    password.write_text("s/e:c@ret\n")
+    environ = {"FIRSTLIGHT_DATABASE_FILE": str(url), "FIRSTLIGHT_DATABASE_PASSWORD_FILE": str(password)}
+    assert from_environment(environ).database_url == "postgresql://fl:s%2Fe%3Ac%40ret@db/registry"
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"DATABASE": "postgresql://fl:hunter1@db/registry", "DATABASE_PASSWORD": "hunter2"}, "holds a password too"),
+        ({"DATABASE": "postgresql://db/registry", "DATABASE_PASSWORD": "hunter2"}, "names no user"),
+        ({"DATABASE_PASSWORD": "hunter2"}, "names no user"),
+        ({"DATABASE": "postgresql://fl@db/registry?password=hunter1"}, "behind its question mark"),
+    ],
+)
+def test_a_password_that_has_no_place_is_told(given: dict[str, str], fault: str) -> None:
+    with pytest.raises(SettingError, match=fault) as raised:
+        from_environment({f"FIRSTLIGHT_{name}": value for name, value in given.items()})
+    assert "hunter2" not in str(raised.value)
+    assert "hunter1" not in str(raised.value)

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from adapters.tls.config import TlsConfig
 from adapters.tls.contexts import Contexts
 from adapters.tls.founding import found
-from adapters.tls.listening import listen
+from adapters.tls.listening import over_tls
 from adapters.tls.material import Material
 
 HOST = "127.0.0.1"
@@ -188,7 +188,8 @@ async def listening(contexts: Contexts, *, seconds: float = 10.0) -> AsyncIterat
         connections.append(Listener())
         return connections[-1]
 
-    server = await listen(make, HOST, 0, contexts=contexts, handshake_seconds=seconds, backlog=256)
+    secured = over_tls(make, contexts=contexts, handshake_seconds=seconds)
+    server = await asyncio.get_running_loop().create_server(secured, HOST, 0, backlog=256)
     try:
         yield Listening(server.sockets[0].getsockname()[1], connections, contexts.meter)  # type: ignore[arg-type]  # it is one
     finally:

@@ -19,8 +19,9 @@ from adapters.coap.selftest import selftest
 from adapters.coap.tcp.connection import Connection
 from adapters.coap.tcp.connections import Connections
 from adapters.exchange import Exchange, Meter
+from adapters.proxying.proxies import Proxies
 from adapters.tls.contexts import Contexts
-from adapters.tls.listening import listen
+from adapters.tls.listening import over_tls
 
 LOOK_SECONDS = 0.02
 LAST_SECONDS = 1.0  # for the event loop to call back about connections that were aborted
@@ -55,11 +56,20 @@ class StreamDelivery:
 class CoapTcpServer:
     """Serves exchanges over CoAP on any number of TCP addresses, in the clear and over TLS, with one set of bounds.
 
-    With `contexts`, which whoever made them closes after the server, it takes messages that OSCORE protects.
+    With `contexts`, which whoever made them closes after the server, it takes messages that OSCORE protects. `proxies` are in
+    front of all addresses.
     """
 
-    def __init__(self, exchange: Exchange, meter: Meter, config: CoapConfig, contexts: SecurityContexts | None = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        meter: Meter,
+        config: CoapConfig,
+        contexts: SecurityContexts | None = None,
+        proxies: Proxies | None = None,
+    ) -> None:
         self._exchange = exchange
+        self._proxies = proxies or Proxies(meter)
         self._meter = meter
         self._contexts = contexts
         # A connection proves the address of its client already.
@@ -78,16 +88,13 @@ class CoapTcpServer:
         cannot be bound, `RuntimeError` where the installed aiocoap does not fit.
         """
         await selftest(self._meter)
-        make = self._maker(exchange or self._exchange)
-        listener = await asyncio.get_running_loop().create_server(make, host, port, backlog=self._config.tcp_backlog)
-        return self._started(listener)
+        return await self._listen(self._maker(exchange or self._exchange), host, port)
 
     async def start_secure(self, host: str, port: int, contexts: Contexts, exchange: Exchange | None = None) -> tuple[str, int]:
         """Serve one more address over TLS (`coaps+tcp`), as `start` does it in the clear."""
         await selftest(self._meter)
-        make, config = self._maker(exchange or self._exchange), self._config
-        seconds, backlog = config.tcp_handshake_seconds, config.tcp_backlog
-        return self._started(await listen(make, host, port, contexts=contexts, handshake_seconds=seconds, backlog=backlog))
+        make, seconds = self._maker(exchange or self._exchange), self._config.tcp_handshake_seconds
+        return await self._listen(over_tls(make, contexts=contexts, handshake_seconds=seconds), host, port)
 
     def stop_accepting(self) -> None:
         """Take no more connections, answer new requests with 5.03 and Max-Age, and tell observers nothing more."""
@@ -118,7 +125,9 @@ class CoapTcpServer:
                 while len(self._connections):  # noqa: ASYNC110 - at the end of a server, once
                     await asyncio.sleep(LOOK_SECONDS)
 
-    def _started(self, listener: asyncio.Server) -> tuple[str, int]:
+    async def _listen(self, make: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> tuple[str, int]:
+        receiving, backlog = self._proxies.receiving(make), self._config.tcp_backlog
+        listener = await asyncio.get_running_loop().create_server(receiving, host, port, backlog=backlog)
         self._listeners.append(listener)
         host, port = listener.sockets[0].getsockname()[:2]
         return host, port

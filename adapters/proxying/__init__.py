@@ -1,0 +1,1 @@
+"""Proxies in front of the gateway: which are believed, and what they say about whom they speak for."""
