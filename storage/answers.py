@@ -1,8 +1,7 @@
-"""Queries by key, answered by an SQLite connection on the connection's thread: all waiting ones of a kind by one statement."""
+"""Queries by key: all waiting ones of a kind by one statement."""
 
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
@@ -32,7 +31,8 @@ from core.queries import (
     TokenQuery,
 )
 from storage import profile_rows, rows, tombstones
-from storage.statements import Grouped
+from storage.statements import Grouped, Statement
+from storage.steps import Steps
 
 # CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
 PROFILES_BY_KEY = Grouped(
@@ -65,18 +65,20 @@ LOOKUPS_TAKEN = Grouped(
     """WITH asked (lookup) AS (VALUES {rows}) SELECT credential.lookup, credential.id FROM asked
     CROSS JOIN credential ON credential.lookup = asked.lookup""",
     width=1,
+    types=("bytea",),
 )
 LOGINS = Grouped(
     f"""WITH asked (lookup) AS (VALUES {{rows}}) SELECT {rows.CREDENTIAL}, {rows.DEVICE} FROM asked
     CROSS JOIN credential ON credential.lookup = asked.lookup CROSS JOIN device ON device.id = credential.device""",
     width=1,
+    types=("bytea",),
 )
 DEVICES_BY_ID = Grouped(
     f"WITH asked (id) AS (VALUES {{rows}}) SELECT {rows.DEVICE} FROM asked CROSS JOIN device ON device.id = asked.id",
     width=1,
 )
 TENANT = f"SELECT {rows.TENANT} FROM tenant WHERE id = ?"
-PROFILE_BY_ID = f"SELECT {profile_rows.PROFILE} FROM profile WHERE id = ? AND tenant = ?"
+PROFILE_BY_ID = f"SELECT {profile_rows.PROFILE} FROM profile WHERE id = ? AND +tenant = ?"
 PROFILE_BY_NAME = f"SELECT {profile_rows.PROFILE} FROM profile WHERE tenant = ? AND name = ?"
 TOKEN = f"SELECT {rows.TOKEN} FROM token WHERE lookup = ?"
 
@@ -93,16 +95,16 @@ _CREDENTIAL_COLUMNS = rows.CREDENTIAL.count(",") + 1
 _PROFILE_COLUMNS = profile_rows.PROFILE.count(",") + 1
 
 
-def claims(connection: sqlite3.Connection, queries: Sequence[ClaimQuery]) -> list[ClaimSnapshot]:
+def claims(queries: Sequence[ClaimQuery]) -> Steps[list[ClaimSnapshot]]:
     """Answer claims, each from the same moment."""
-    profiles = profiles_by_key(connection, {query.provision_key for query in queries})
+    profiles = yield from profiles_by_key({query.provision_key for query in queries})
     known = [(query, profiles[query.provision_key]) for query in queries if query.provision_key in profiles]
     names = {(found.tenant.id, query.device_name) for query, found in known if query.device_name}
     marked = {(found.tenant.id, query.device_name) for query, found in known if query.device_name and found.tombstones}
-    devices = devices_by_name(connection, list(names))
-    credentials = credentials_by_device(connection, [device.id for device in devices.values()])
-    taken = lookups_taken(connection, {query.lookup for query in queries if query.lookup is not None})
-    stones = tombstones.of_names(connection, list(marked))
+    devices = yield from devices_by_name(list(names))
+    credentials = (yield from credentials_by_device([device.id for device in devices.values()])) if devices else {}
+    taken = yield from lookups_taken({query.lookup for query in queries if query.lookup is not None})
+    stones = (yield from tombstones.of_names(list(marked))) if marked else {}
     return [_claim(query, profiles, devices, credentials, taken.keys(), stones) for query in queries]
 
 
@@ -130,14 +132,12 @@ def _claim(
     )
 
 
-def logins(connection: sqlite3.Connection, queries: Sequence[LoginQuery]) -> list[tuple[LoginSnapshot | None, ...]]:
+def logins(queries: Sequence[LoginQuery]) -> Steps[list[tuple[LoginSnapshot | None, ...]]]:
     """Answer logins, each from the same moment."""
     asked = {lookup for query in queries for lookup in query.lookups}
-    found = [
-        (rows.credential(row), rows.device(row[_CREDENTIAL_COLUMNS:]))
-        for row in LOGINS.run(connection, [(lookup,) for lookup in asked])
-    ]
-    profiles = _profiles_by_id(connection, {device.profile for _, device in found})
+    met = yield LOGINS.asked([(lookup,) for lookup in asked])
+    found = [(rows.credential(row), rows.device(row[_CREDENTIAL_COLUMNS:])) for row in met]
+    profiles = yield from _profiles_by_id({device.profile for _, device in found})
     owners = {
         credential.lookup: LoginSnapshot(credential=credential, device=device, profile=profiles[device.profile])
         for credential, device in found
@@ -145,100 +145,101 @@ def logins(connection: sqlite3.Connection, queries: Sequence[LoginQuery]) -> lis
     return [tuple(owners.get(lookup) for lookup in query.lookups) for query in queries]
 
 
-def devices(connection: sqlite3.Connection, queries: Sequence[DeviceQuery]) -> list[DeviceSnapshot | None]:
+def devices(queries: Sequence[DeviceQuery]) -> Steps[list[DeviceSnapshot | None]]:
     """Answer for devices of a tenant, all from the same moment."""
-    found = devices_by_id(connection, list({query.id for query in queries}))
+    found = yield from devices_by_id(list({query.id for query in queries}))
     snapshots = [(found.get(query.id), query.tenant) for query in queries]
     return [each if each is not None and each.device.tenant == tenant else None for each, tenant in snapshots]
 
 
-def any_devices(connection: sqlite3.Connection, queries: Sequence[AnyDeviceQuery]) -> list[DeviceSnapshot | None]:
+def any_devices(queries: Sequence[AnyDeviceQuery]) -> Steps[list[DeviceSnapshot | None]]:
     """Answer for devices of any tenant, all from the same moment."""
-    found = devices_by_id(connection, list({query.id for query in queries}))
+    found = yield from devices_by_id(list({query.id for query in queries}))
     return [found.get(query.id) for query in queries]
 
 
-def devices_named(connection: sqlite3.Connection, query: DeviceNamesQuery) -> tuple[DeviceSnapshot | None, ...]:
+def devices_named(query: DeviceNamesQuery) -> Steps[tuple[DeviceSnapshot | None, ...]]:
     """Answer for devices by name, in the order of the names."""
-    devices = devices_by_name(connection, [(query.tenant, name) for name in dict.fromkeys(query.names)])
-    named = {snapshot.device.name: snapshot for snapshot in snapshots(connection, list(devices.values()))}
+    devices = yield from devices_by_name([(query.tenant, name) for name in dict.fromkeys(query.names)])
+    known = yield from snapshots(list(devices.values()))
+    named = {snapshot.device.name: snapshot for snapshot in known}
     return tuple(named.get(name) for name in query.names)
 
 
-def tenant(connection: sqlite3.Connection, query: TenantQuery) -> Tenant | None:
+def tenant(query: TenantQuery) -> Steps[Tenant | None]:
     """Answer for one tenant."""
-    return stored_tenant(connection, query.id)
+    return (yield from stored_tenant(query.id))
 
 
-def profile(connection: sqlite3.Connection, query: ProfileQuery) -> Profile | None:
+def profile(query: ProfileQuery) -> Steps[Profile | None]:
     """Answer for one profile: by id, else by name."""
-    row = connection.execute(PROFILE_BY_ID, (query.id_or_name, query.tenant)).fetchone()
-    if row is None:
-        row = connection.execute(PROFILE_BY_NAME, (query.tenant, query.id_or_name)).fetchone()
-    return None if row is None else profile_rows.profile(row)
+    found = yield Statement(PROFILE_BY_ID, (query.id_or_name, query.tenant))
+    if not found:
+        found = yield Statement(PROFILE_BY_NAME, (query.tenant, query.id_or_name))
+    return profile_rows.profile(found[0]) if found else None
 
 
-def token(connection: sqlite3.Connection, query: TokenQuery) -> OperatorToken | None:
+def token(query: TokenQuery) -> Steps[OperatorToken | None]:
     """Answer for one operator token."""
-    row = connection.execute(TOKEN, (query.lookup,)).fetchone()
-    return None if row is None else rows.token(row)
+    found = yield Statement(TOKEN, (query.lookup,))
+    return rows.token(found[0]) if found else None
 
 
-def profiles_by_key(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Claimed]:
+def profiles_by_key(keys: Iterable[str]) -> Steps[dict[str, Claimed]]:
     """Return the profiles of distinct provision keys with their tenants."""
-    rows_found = PROFILES_BY_KEY.run(connection, [(key,) for key in keys])
-    found = [Claimed(profile_rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:]), bool(row[-1])) for row in rows_found]
+    met = yield PROFILES_BY_KEY.asked([(key,) for key in keys])
+    found = [Claimed(profile_rows.profile(row), rows.tenant(row[_PROFILE_COLUMNS:]), bool(row[-1])) for row in met]
     return {each.profile.provision_key: each for each in found}
 
 
-def snapshots(connection: sqlite3.Connection, devices: Sequence[Device]) -> list[DeviceSnapshot]:
+def snapshots(devices: Sequence[Device]) -> Steps[list[DeviceSnapshot]]:
     """Return devices with their profiles and credentials, in the order given."""
-    profiles = _profiles_by_id(connection, {device.profile for device in devices})
-    credentials = credentials_by_device(connection, [device.id for device in devices])
+    profiles = yield from _profiles_by_id({device.profile for device in devices})
+    credentials = yield from credentials_by_device([device.id for device in devices])
     return [
         DeviceSnapshot(device=device, profile=profiles[device.profile], credentials=credentials[device.id])
         for device in devices
     ]
 
 
-def stored_tenant(connection: sqlite3.Connection, tenant: TenantId) -> Tenant | None:
+def stored_tenant(tenant: TenantId) -> Steps[Tenant | None]:
     """Return a tenant."""
-    row = connection.execute(TENANT, (tenant,)).fetchone()
-    return None if row is None else rows.tenant(row)
+    found = yield Statement(TENANT, (tenant,))
+    return rows.tenant(found[0]) if found else None
 
 
-def devices_by_name(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Device]:
+def devices_by_name(names: Sequence[tuple[str, str]]) -> Steps[dict[tuple[str, str], Device]]:
     """Return the devices of distinct pairs of tenant and name."""
-    devices = map(rows.device, DEVICES_BY_NAME.run(connection, names))
+    devices = map(rows.device, (yield DEVICES_BY_NAME.asked(names)))
     return {(device.tenant, device.name): device for device in devices}
 
 
-def devices_by_id(connection: sqlite3.Connection, ids: Sequence[DeviceId]) -> dict[DeviceId, DeviceSnapshot]:
+def devices_by_id(ids: Sequence[DeviceId]) -> Steps[dict[DeviceId, DeviceSnapshot]]:
     """Return the devices of distinct ids, with profile and credentials."""
-    devices = list(map(rows.device, DEVICES_BY_ID.run(connection, [(device,) for device in ids])))
-    return {snapshot.device.id: snapshot for snapshot in snapshots(connection, devices)}
+    met = yield DEVICES_BY_ID.asked([(device,) for device in ids])
+    known = yield from snapshots(list(map(rows.device, met)))
+    return {snapshot.device.id: snapshot for snapshot in known}
 
 
-def credentials_by_device(
-    connection: sqlite3.Connection, devices: Sequence[DeviceId]
-) -> dict[DeviceId, tuple[Credential, ...]]:
+def credentials_by_device(devices: Sequence[DeviceId]) -> Steps[dict[DeviceId, tuple[Credential, ...]]]:
     """Return the credentials of distinct devices, oldest first."""
     found: dict[DeviceId, list[Credential]] = {device: [] for device in devices}
-    for row in CREDENTIALS_BY_DEVICE.run(connection, [(device,) for device in devices]):
+    for row in (yield CREDENTIALS_BY_DEVICE.asked([(device,) for device in devices])):
         found[row[1]].append(rows.credential(row))
     return {device: tuple(sorted(held, key=lambda credential: credential.id)) for device, held in found.items()}
 
 
-def names_taken(connection: sqlite3.Connection, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def names_taken(names: Collection[tuple[str, str]]) -> Steps[dict[tuple[str, str], str]]:
     """Return those of distinct pairs of tenant and name that a device has, with the device's id."""
-    return {(tenant, name): device for tenant, name, device in NAMES_TAKEN.run(connection, list(names))}
+    taken = yield NAMES_TAKEN.asked(names)
+    return {(tenant, name): device for tenant, name, device in taken}
 
 
-def lookups_taken(connection: sqlite3.Connection, lookups: Iterable[Lookup]) -> dict[Lookup, str]:
+def lookups_taken(lookups: Iterable[Lookup]) -> Steps[dict[Lookup, str]]:
     """Return those of distinct lookups that a credential holds, with the credential's id."""
-    return dict(LOOKUPS_TAKEN.run(connection, [(lookup,) for lookup in lookups]))
+    return dict((yield LOOKUPS_TAKEN.asked([(lookup,) for lookup in lookups])))
 
 
-def _profiles_by_id(connection: sqlite3.Connection, ids: Iterable[ProfileId]) -> dict[ProfileId, Profile]:
-    profiles = map(profile_rows.profile, PROFILES_BY_ID.run(connection, [(profile,) for profile in ids]))
+def _profiles_by_id(ids: Iterable[ProfileId]) -> Steps[dict[ProfileId, Profile]]:
+    profiles = map(profile_rows.profile, (yield PROFILES_BY_ID.asked([(profile,) for profile in ids])))
     return {profile.id: profile for profile in profiles}

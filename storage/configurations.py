@@ -1,8 +1,7 @@
-"""Configurations and channels by key, read through an SQLite connection on the connection's thread."""
+"""Configurations and channels by key."""
 
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
-import sqlite3
 from collections.abc import Collection, Sequence
 
 from core.model import BootstrapConfig, Channel, ChannelId, DeviceId
@@ -11,6 +10,7 @@ from storage import rows
 from storage.answers import credentials_by_device
 from storage.rows import Row
 from storage.statements import Grouped
+from storage.steps import Steps
 
 # CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
 _WITH_DEVICE = "CROSS JOIN config_document ON config_document.config = config.id CROSS JOIN device ON device.id = config.id"
@@ -45,60 +45,65 @@ Listed = dict[DeviceId, tuple[ChannelId, ...]]
 """The channels of each of some configurations, in their order there."""
 
 
-def bootstraps(connection: sqlite3.Connection, queries: Sequence[BootstrapQuery]) -> list[BootstrapSnapshot | None]:
+def bootstraps(queries: Sequence[BootstrapQuery]) -> Steps[list[BootstrapSnapshot | None]]:
     """Answer for the configurations of external ids, all from the same moment."""
     asked = {query.external_id for query in queries}
-    found = _snapshots(connection, CONFIGS_BY_EXTERNAL_ID.run(connection, [(external_id,) for external_id in asked]))
+    met = yield CONFIGS_BY_EXTERNAL_ID.asked([(external_id,) for external_id in asked])
+    found = yield from _snapshots(met)
     snapshots = {snapshot.config.external_id: snapshot for snapshot in found}
     return [snapshots.get(query.external_id) for query in queries]
 
 
-def external_keys(connection: sqlite3.Connection, queries: Sequence[ExternalKeyQuery]) -> list[KeySnapshot | None]:
+def external_keys(queries: Sequence[ExternalKeyQuery]) -> Steps[list[KeySnapshot | None]]:
     """Answer for the external keys of external ids, all from the same moment."""
     asked = {query.external_id for query in queries}
-    found = EXTERNAL_KEYS.run(connection, [(external_id,) for external_id in asked])
+    found = yield EXTERNAL_KEYS.asked([(external_id,) for external_id in asked])
     keys = {row[0]: KeySnapshot(device=rows.device(row[2:]), external_key=row[1]) for row in found}
     return [keys.get(query.external_id) for query in queries]
 
 
-def configs(connection: sqlite3.Connection, queries: Sequence[ConfigQuery]) -> list[BootstrapSnapshot | None]:
+def configs(queries: Sequence[ConfigQuery]) -> Steps[list[BootstrapSnapshot | None]]:
     """Answer for the configurations of devices, all from the same moment."""
-    found = configs_by_id(connection, list({query.id for query in queries}))
+    found = yield from configs_by_id(list({query.id for query in queries}))
     snapshots = [(found.get(query.id), query.tenant) for query in queries]
     return [each if each is not None and each.config.tenant == tenant else None for each, tenant in snapshots]
 
 
-def channels(connection: sqlite3.Connection, query: ChannelsQuery) -> tuple[Channel | None, ...]:
+def channels(query: ChannelsQuery) -> Steps[tuple[Channel | None, ...]]:
     """Answer for channels by id, in the order of the ids."""
-    found = channels_by_id(connection, set(query.ids))
+    found = yield from channels_by_id(set(query.ids))
     own = {channel.id: channel for channel in found.values() if channel.tenant == query.tenant}
     return tuple(own.get(channel) for channel in query.ids)
 
 
-def stored_config(connection: sqlite3.Connection, device: DeviceId) -> BootstrapConfig | None:
+def stored_config(device: DeviceId) -> Steps[BootstrapConfig | None]:
     """Return the configuration of a device."""
-    found = CONFIGS_BY_ID.run(connection, [(device,)])
-    return rows.config(found[0], _listed(connection, [device])[device]) if found else None
+    found = yield CONFIGS_BY_ID.asked([(device,)])
+    if not found:
+        return None
+    listed = yield from _listed([device])
+    return rows.config(found[0], listed[device])
 
 
-def configs_by_id(connection: sqlite3.Connection, ids: Sequence[DeviceId]) -> dict[DeviceId, BootstrapSnapshot]:
+def configs_by_id(ids: Sequence[DeviceId]) -> Steps[dict[DeviceId, BootstrapSnapshot]]:
     """Return the configurations of distinct devices, with everything a snapshot has."""
-    found = _snapshots(connection, CONFIGS_BY_ID.run(connection, [(device,) for device in ids]))
+    met = yield CONFIGS_BY_ID.asked([(device,) for device in ids])
+    found = yield from _snapshots(met)
     return {snapshot.config.id: snapshot for snapshot in found}
 
 
-def channels_by_id(connection: sqlite3.Connection, ids: Collection[ChannelId]) -> dict[ChannelId, Channel]:
+def channels_by_id(ids: Collection[ChannelId]) -> Steps[dict[ChannelId, Channel]]:
     """Return the channels of distinct ids."""
-    channels = map(rows.channel, CHANNELS_BY_ID.run(connection, [(channel,) for channel in ids]))
+    channels = map(rows.channel, (yield CHANNELS_BY_ID.asked([(channel,) for channel in ids])))
     return {channel.id: channel for channel in channels}
 
 
-def _snapshots(connection: sqlite3.Connection, found: Sequence[Row]) -> list[BootstrapSnapshot]:
+def _snapshots(found: Sequence[Row]) -> Steps[list[BootstrapSnapshot]]:
     ids = [DeviceId(row[0]) for row in found]
-    listed = _listed(connection, ids)
+    listed = yield from _listed(ids)
     # Many configurations list the same few channels: each is read and decoded once.
-    channels = channels_by_id(connection, {channel for some in listed.values() for channel in some})
-    credentials = credentials_by_device(connection, ids)
+    channels = yield from channels_by_id({channel for some in listed.values() for channel in some})
+    credentials = yield from credentials_by_device(ids)
     return [
         BootstrapSnapshot(
             config=rows.config(row, listed[row[0]]),
@@ -110,8 +115,8 @@ def _snapshots(connection: sqlite3.Connection, found: Sequence[Row]) -> list[Boo
     ]
 
 
-def _listed(connection: sqlite3.Connection, ids: Sequence[DeviceId]) -> Listed:
+def _listed(ids: Sequence[DeviceId]) -> Steps[Listed]:
     found: dict[DeviceId, list[tuple[int, ChannelId]]] = {device: [] for device in ids}
-    for device, place, channel in CHANNELS_LISTED.run(connection, [(device,) for device in ids]):
+    for device, place, channel in (yield CHANNELS_LISTED.asked([(device,) for device in ids])):
         found[device].append((place, channel))
     return {device: tuple(channel for _, channel in sorted(some)) for device, some in found.items()}

@@ -5,7 +5,6 @@ To count is to walk along an index over all that the other filters leave, so the
 
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
-import sqlite3
 from typing import Any, NamedTuple
 
 from core.model import Channel, DeviceState, EventKind
@@ -13,7 +12,9 @@ from core.queries import BootstrapSnapshot, ChannelPage, ConfigPage, Counted, De
 from storage.answers import devices_by_id
 from storage.bounds import UNKNOWN_AMONG, page_size, page_start
 from storage.configurations import channels_by_id, configs_by_id
-from storage.pages import Statement
+from storage.pages import merged
+from storage.statements import BY_INDEX, Statement
+from storage.steps import Steps
 
 DEVICES = "SELECT coalesce((SELECT devices FROM tenant WHERE id = ?), 0)"
 LABELLED = "device INDEXED BY device_state WHERE tenant = ?"
@@ -23,38 +24,45 @@ NAME_MATCHES = "instr(coalesce(folded, name), ?)"
 
 
 class Filtered(NamedTuple):
-    """What stands behind SELECT ... FROM, with its parameters: rows that have an `id`, met in the order of it."""
+    """What stands behind SELECT ... FROM, with its parameters: rows that have an `id`, met in the order of it.
+
+    `keyed` are those found by what one row alone has, or few have: they are not met in that order, but sorted.
+    """
 
     text: str
     parameters: tuple[Any, ...]
+    keyed: bool = False
 
 
-def configs(connection: sqlite3.Connection, query: ConfigPage) -> Counted[BootstrapSnapshot]:
+def configs(query: ConfigPage) -> Steps[Counted[BootstrapSnapshot]]:
     """Answer a page of configurations."""
     filtered = filtered_configs(query)
-    ids = _column(connection, page(filtered, query))
-    found = configs_by_id(connection, ids)
-    return Counted(items=tuple(found[device] for device in ids), total=_number(connection, total(filtered)))
+    ids = [row[0] for row in (yield page(filtered, query))]
+    found = yield from configs_by_id(ids)
+    ((number,),) = yield total(filtered)
+    return Counted(items=tuple(found[device] for device in ids), total=number)
 
 
-def channels(connection: sqlite3.Connection, query: ChannelPage) -> Counted[Channel]:
+def channels(query: ChannelPage) -> Steps[Counted[Channel]]:
     """Answer a page of channels."""
     filtered = filtered_channels(query)
-    ids = _column(connection, page(filtered, query))
-    found = channels_by_id(connection, ids)
-    return Counted(items=tuple(found[channel] for channel in ids), total=_number(connection, total(filtered)))
+    ids = [row[0] for row in (yield page(filtered, query))]
+    found = yield from channels_by_id(ids)
+    ((number,),) = yield total(filtered)
+    return Counted(items=tuple(found[channel] for channel in ids), total=number)
 
 
-def labelled(connection: sqlite3.Connection, query: LabelledPage) -> Counted[DeviceSnapshot]:
+def labelled(query: LabelledPage) -> Steps[Counted[DeviceSnapshot]]:
     """Answer a page of devices by label."""
-    ids = _column(connection, labelled_devices(query))
-    found = devices_by_id(connection, ids)
-    return Counted(items=tuple(found[device] for device in ids), total=_number(connection, labelled_total(query)))
+    ids = [row[0] for row in (yield labelled_devices(query))]
+    found = yield from devices_by_id(ids)
+    ((number,),) = yield labelled_total(query)
+    return Counted(items=tuple(found[device] for device in ids), total=number)
 
 
-def unknown(connection: sqlite3.Connection, query: UnknownPage) -> tuple[str, ...]:
+def unknown(query: UnknownPage) -> Steps[tuple[str, ...]]:
     """Answer a page of external ids that no configuration has."""
-    return tuple(_column(connection, unknown_names(query)))
+    return tuple(row[0] for row in (yield unknown_names(query)))
 
 
 def filtered_configs(query: ConfigPage) -> Filtered:
@@ -72,8 +80,11 @@ def filtered_configs(query: ConfigPage) -> Filtered:
         NAME_MATCHES: None if query.name is None else query.name.casefold(),
     }
     given = {condition: value for condition, value in conditions.items() if value is not None}
-    walk = "" if given.keys() & keys else f"INDEXED BY config_{'tenant' if query.client_key is None else 'client_key'} "
-    return Filtered(f"config {walk}WHERE {' AND '.join(given)}", tuple(given.values()))
+    if given.keys() & keys:
+        found = " AND ".join(given).replace("tenant = ?", "+tenant = ?")
+        return Filtered(f"config WHERE {found}", tuple(given.values()), keyed=True)
+    walk = f"config INDEXED BY config_{'tenant' if query.client_key is None else 'client_key'}"
+    return Filtered(f"{walk} WHERE {' AND '.join(given)}", tuple(given.values()))
 
 
 def filtered_channels(query: ChannelPage) -> Filtered:
@@ -86,7 +97,8 @@ def filtered_channels(query: ChannelPage) -> Filtered:
 
 def page(filtered: Filtered, query: ConfigPage | ChannelPage) -> Statement:
     """Return the statement for the ids of one page."""
-    text = f"SELECT id FROM {filtered.text} AND id > ? ORDER BY id LIMIT ? OFFSET ?"
+    order = "+id" if filtered.keyed else BY_INDEX
+    text = f"SELECT id FROM {filtered.text} AND {order} > ? ORDER BY {order} LIMIT ? OFFSET ?"
     return Statement(text, (*filtered.parameters, query.after or "", page_size(query.limit), page_start(query.offset)))
 
 
@@ -99,9 +111,9 @@ def labelled_devices(query: LabelledPage) -> Statement:
     """Return the statement for the ids of one page of devices: the walks over each state, merged in the order of ids."""
     matched = "" if query.label is None else f" AND {LABEL_MATCHES}"
     part = () if query.label is None else (query.label.casefold(),)
-    text = " UNION ALL ".join([f"SELECT id FROM {LABELLED} AND state = ?{matched}"] * len(DeviceState))
-    parameters = [value for state in DeviceState for value in (query.tenant, state.value, *part)]
-    return Statement(f"{text} ORDER BY 1 LIMIT ? OFFSET ?", (*parameters, page_size(query.limit), page_start(query.offset)))
+    text = f"SELECT id FROM {LABELLED} AND state = ?{matched}"
+    walks = [Statement(text, (query.tenant, state.value, *part)) for state in DeviceState]
+    return merged(walks, page_size(query.limit), page_start(query.offset))
 
 
 def labelled_total(query: LabelledPage) -> Statement:
@@ -120,11 +132,3 @@ def unknown_names(query: UnknownPage) -> Statement:
     ORDER BY device_name LIMIT ? OFFSET ?"""
     refused = (query.tenant, EventKind.BOOTSTRAP_REFUSED.value, UNKNOWN_AMONG, "bootstrap.unknown")
     return Statement(text, (*refused, page_size(query.limit), page_start(query.offset)))
-
-
-def _column(connection: sqlite3.Connection, statement: Statement) -> list[Any]:
-    return [row[0] for row in connection.execute(*statement).fetchall()]
-
-
-def _number(connection: sqlite3.Connection, statement: Statement) -> int:
-    return int(connection.execute(*statement).fetchone()[0])

@@ -1,9 +1,8 @@
-"""Devices by the serial that their maker gave them, read through an SQLite connection on the connection's thread."""
+"""Devices by the serial that their maker gave them."""
 
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from core.model import Credential, Device, DeviceId, Tombstone
 from core.queries import DeviceSnapshot, EnrolQuery, EnrolSnapshot, SerialsQuery, SignedDevicesQuery
@@ -11,6 +10,7 @@ from storage import rows, tombstones
 from storage.answers import Claimed, credentials_by_device, names_taken, profiles_by_key, snapshots
 from storage.bounds import ALIKE
 from storage.statements import Grouped
+from storage.steps import Steps
 
 # CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
 DEVICES_BY_SERIAL = Grouped(
@@ -26,31 +26,38 @@ SERIALS_TAKEN = Grouped(
 )
 SIGNED_BY_NAME = Grouped(
     f"""WITH asked (name) AS (VALUES {{rows}}) SELECT asked.name, {rows.DEVICE} FROM asked
-    CROSS JOIN device ON device.id IN (SELECT some.id FROM device AS some INDEXED BY device_signed_name
-        WHERE some.name = asked.name AND some.unique_serial IS NOT NULL ORDER BY some.id LIMIT {ALIKE})""",
+    CROSS JOIN device ON device.id IN (SELECT alike.id FROM device AS alike INDEXED BY device_signed_name
+        WHERE alike.name = asked.name AND alike.unique_serial IS NOT NULL ORDER BY alike.id LIMIT {ALIKE})""",
     width=1,
+    postgres=f"""WITH asked (name) AS (VALUES {{rows}}) SELECT asked.name, {rows.DEVICE} FROM asked
+    CROSS JOIN LATERAL (SELECT * FROM device AS alike
+        WHERE alike.name = asked.name AND alike.unique_serial IS NOT NULL ORDER BY alike.id LIMIT {ALIKE}) AS device""",
 )
 SIGNED_BY_SERIAL = Grouped(
     f"""WITH asked (serial) AS (VALUES {{rows}}) SELECT asked.serial, {rows.DEVICE} FROM asked
-    CROSS JOIN device ON device.id IN (SELECT some.id FROM device AS some INDEXED BY device_unique_serial
-        WHERE some.serial = asked.serial AND some.unique_serial IS NOT NULL ORDER BY some.profile LIMIT {ALIKE})""",
+    CROSS JOIN device ON device.id IN (SELECT alike.id FROM device AS alike INDEXED BY device_unique_serial
+        WHERE alike.serial = asked.serial AND alike.unique_serial IS NOT NULL ORDER BY alike.profile LIMIT {ALIKE})""",
     width=1,
+    postgres=f"""WITH asked (serial) AS (VALUES {{rows}}) SELECT asked.serial, {rows.DEVICE} FROM asked
+    CROSS JOIN LATERAL (SELECT * FROM device AS alike
+        WHERE alike.serial = asked.serial AND alike.unique_serial IS NOT NULL
+        ORDER BY alike.profile LIMIT {ALIKE}) AS device""",
 )
 
 Serial = tuple[str, str]
 """A profile and a serial: with `unique_serial` one device at most."""
 
 
-def enrolments(connection: sqlite3.Connection, queries: Sequence[EnrolQuery]) -> list[EnrolSnapshot]:
+def enrolments(queries: Sequence[EnrolQuery]) -> Steps[list[EnrolSnapshot]]:
     """Answer for devices that sign, all from the same moment."""
-    profiles = profiles_by_key(connection, {query.provision_key for query in queries})
+    profiles = yield from profiles_by_key({query.provision_key for query in queries})
     known = [(query, profiles[query.provision_key]) for query in queries if query.provision_key in profiles]
-    devices = devices_by_serial(connection, {(found.profile.id, query.serial) for query, found in known})
-    credentials = credentials_by_device(connection, [device.id for device in devices.values()])
+    devices = yield from devices_by_serial({(found.profile.id, query.serial) for query, found in known})
+    credentials = (yield from credentials_by_device([device.id for device in devices.values()])) if devices else {}
     names = {(found.tenant.id, name) for query, found in known for name in query.names}
-    taken = names_taken(connection, names).keys()
+    taken = yield from names_taken(names)
     marked = {(found.profile.id, query.serial) for query, found in known if found.tombstones}
-    stones = tombstones.of_serials(connection, list(marked))
+    stones = (yield from tombstones.of_serials(list(marked))) if marked else {}
     return [
         _enrolment(query, profiles[query.provision_key], devices, credentials, taken, stones)
         if query.provision_key in profiles
@@ -64,7 +71,7 @@ def _enrolment(
     found: Claimed,
     devices: dict[Serial, Device],
     credentials: dict[DeviceId, tuple[Credential, ...]],
-    taken: Iterable[tuple[str, str]],
+    taken: Collection[tuple[str, str]],
     stones: dict[Serial, Tombstone],
 ) -> EnrolSnapshot:
     device = devices.get((found.profile.id, query.serial))
@@ -78,17 +85,17 @@ def _enrolment(
     )
 
 
-def signed_devices(connection: sqlite3.Connection, queries: Sequence[SignedDevicesQuery]) -> list[tuple[DeviceSnapshot, ...]]:
+def signed_devices(queries: Sequence[SignedDevicesQuery]) -> Steps[list[tuple[DeviceSnapshot, ...]]]:
     """Answer for devices of a name or serial, all from the same moment."""
     asked = [(serial,) for serial in {query.serial for query in queries}]
-    named = [(row[0], rows.device(row[1:])) for row in SIGNED_BY_NAME.run(connection, asked)]
-    numbered = [(row[0], rows.device(row[1:])) for row in SIGNED_BY_SERIAL.run(connection, asked)]
+    named = [(row[0], rows.device(row[1:])) for row in (yield SIGNED_BY_NAME.asked(asked))]
+    numbered = [(row[0], rows.device(row[1:])) for row in (yield SIGNED_BY_SERIAL.asked(asked))]
     # A device that is both is met by its name alone; of each kind they come in the order in which they were picked.
     found: dict[str, dict[DeviceId, Device]] = {serial: {} for (serial,) in asked}
     for serial, device in (*sorted(named, key=_by_id), *sorted(numbered, key=_by_profile)):
         found[serial].setdefault(device.id, device)
     distinct = {device.id: device for some in found.values() for device in some.values()}
-    known = {snapshot.device.id: snapshot for snapshot in snapshots(connection, list(distinct.values()))}
+    known = {snapshot.device.id: snapshot for snapshot in (yield from snapshots(list(distinct.values())))}
     return [tuple(known[device] for device in found[query.serial]) for query in queries]
 
 
@@ -100,19 +107,21 @@ def _by_profile(found: tuple[str, Device]) -> str:
     return found[1].profile
 
 
-def serials(connection: sqlite3.Connection, query: SerialsQuery) -> tuple[DeviceSnapshot | None, ...]:
+def serials(query: SerialsQuery) -> Steps[tuple[DeviceSnapshot | None, ...]]:
     """Answer for a profile's devices by serial, in the order of the serials."""
-    devices = devices_by_serial(connection, {(query.profile, serial) for serial in query.serials})
-    numbered = {snapshot.device.serial: snapshot for snapshot in snapshots(connection, list(devices.values()))}
+    devices = yield from devices_by_serial({(query.profile, serial) for serial in query.serials})
+    known = yield from snapshots(list(devices.values()))
+    numbered = {snapshot.device.serial: snapshot for snapshot in known}
     return tuple(numbered.get(serial) for serial in query.serials)
 
 
-def devices_by_serial(connection: sqlite3.Connection, asked: Iterable[Serial]) -> dict[Serial, Device]:
+def devices_by_serial(asked: Collection[Serial]) -> Steps[dict[Serial, Device]]:
     """Return the devices of distinct pairs of profile and serial."""
-    devices = map(rows.device, DEVICES_BY_SERIAL.run(connection, list(asked)))
+    devices = map(rows.device, (yield DEVICES_BY_SERIAL.asked(asked)))
     return {(device.profile, device.serial): device for device in devices}
 
 
-def serials_taken(connection: sqlite3.Connection, asked: Iterable[Serial]) -> dict[Serial, str]:
+def serials_taken(asked: Collection[Serial]) -> Steps[dict[Serial, str]]:
     """Return those of distinct pairs of profile and serial that a device has, with the device's id."""
-    return {(profile, serial): device for profile, serial, device in SERIALS_TAKEN.run(connection, list(asked))}
+    taken = yield SERIALS_TAKEN.asked(asked)
+    return {(profile, serial): device for profile, serial, device in taken}

@@ -1,10 +1,11 @@
-"""Which versions of firmware devices run, counted through an SQLite connection on the connection's thread."""
+"""Which versions of firmware devices run, counted."""
 
-import sqlite3
 from collections import Counter
 
 from core.model import DeviceState, ProfileId
 from core.queries import FirmwareCount, FirmwareCountsQuery
+from storage.statements import Statement
+from storage.steps import Steps
 
 # All three walk along an index; only the discarded devices are looked at one by one.
 ALL = """SELECT profile, count(*) FROM device INDEXED BY device_profile
@@ -15,15 +16,16 @@ DISCARDED = """SELECT profile, coalesce(runs, '') FROM device INDEXED BY device_
     WHERE tenant = ? AND state = ?"""
 
 
-def counts(connection: sqlite3.Connection, query: FirmwareCountsQuery) -> tuple[FirmwareCount, ...]:
+def counts(query: FirmwareCountsQuery) -> Steps[tuple[FirmwareCount, ...]]:
     """Answer who runs what."""
     devices: Counter[tuple[ProfileId, str]] = Counter()
-    for profile, number in connection.execute(ALL, (query.tenant,)).fetchall():
+    for profile, number in (yield Statement(ALL, (query.tenant,))):
         devices[profile, ""] += number
-    for profile, version, number in connection.execute(THAT_SAID, (query.tenant,)).fetchall():
+    for profile, version, number in (yield Statement(THAT_SAID, (query.tenant,))):
         devices[profile, version] += number
         devices[profile, ""] -= number
-    devices.subtract(connection.execute(DISCARDED, (query.tenant, DeviceState.DISCARDED.value)).fetchall())
+    discarded = yield Statement(DISCARDED, (query.tenant, DeviceState.DISCARDED.value))
+    devices.subtract(map(tuple, discarded))
     return tuple(
         FirmwareCount(profile=profile, version=version, devices=number)
         for (profile, version), number in sorted(devices.items())

@@ -64,10 +64,11 @@ from storage import (
     tombstones,
     trust,
 )
+from storage.steps import Steps, carry_out
 
 R = TypeVar("R")
 
-TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[Any]]] = {
+TOGETHER: dict[type[Query[Any]], Callable[[Any], Steps[Any]]] = {
     ClaimQuery: answers.claims,
     LoginQuery: answers.logins,
     AnchorsQuery: trust.anchored,
@@ -88,7 +89,7 @@ TOGETHER: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Sequence[An
 }
 """What devices, their users and brokers ask, in large numbers: all queries of a kind at once."""
 
-EACH: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
+EACH: dict[type[Query[Any]], Callable[[Any], Steps[Any]]] = {
     DeviceNamesQuery: answers.devices_named,
     DevicePage: pages.devices,
     LabelledPage: counted.labelled,
@@ -145,18 +146,24 @@ def snapshot(connection: sqlite3.Connection, work: Callable[[], R]) -> R:
 
 
 def _by_kind(connection: sqlite3.Connection, queries: Sequence[Query[Any]]) -> list[Any]:
+    answers: list[Any] = [None] * len(queries)
+    for kind, places in places_by_kind(queries).items():
+        found = carry_out(connection, TOGETHER[kind]([queries[place] for place in places]))
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+    return answers
+
+
+def places_by_kind(queries: Sequence[Query[Any]]) -> dict[type[Query[Any]], list[int]]:
+    """Return where in a group the queries of each kind stand."""
     places: dict[type[Query[Any]], list[int]] = {}
     for place, query in enumerate(queries):
         places.setdefault(type(query), []).append(place)
-    found: list[Any] = [None] * len(queries)
-    for kind, some in places.items():
-        for place, result in zip(some, TOGETHER[kind](connection, [queries[place] for place in some]), strict=True):
-            found[place] = result
-    return found
+    return places
 
 
 def _one(connection: sqlite3.Connection, query: Query[Any]) -> Any:
     try:
-        return snapshot(connection, lambda: EACH[type(query)](connection, query))
+        return snapshot(connection, lambda: carry_out(connection, EACH[type(query)](query)))
     except Exception as error:
         return faults.outcome(error)

@@ -1,38 +1,43 @@
-"""Devices and profiles sought by exact values and sorted, read through an SQLite connection on the connection's thread.
+"""Devices and profiles sought by exact values and sorted.
 
 To count is to walk along an index over all that the narrowest filter leaves, so these pages are for operators.
 """
 
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 from core.model import DeviceState, Profile
 from core.queries import Counted, DeviceSearch, DeviceSnapshot, Order, ProfileSearch
-from storage import profile_rows
+from storage import counted, profile_rows
 from storage.answers import devices_by_id
 from storage.bounds import page_size, page_start
 from storage.counted import DEVICES, Filtered
-from storage.pages import NARROW, Statement
+from storage.pages import NARROW, merged
+from storage.statements import BY_INDEX, Statement
+from storage.steps import Steps
 
 _SORTED_BY = {
-    Order.CREATED: ("id",),
+    Order.CREATED: (BY_INDEX,),
     Order.UPDATED: ("updated_at", "id"),
-    Order.SERIAL: ("serial", "id"),
-    Order.NAME: ("name", "id"),
+    Order.SERIAL: ("coalesce(serial, '')", "id"),  # NULL comes first in one database and last in another
+    Order.NAME: ("name",),
     Order.LABEL: ("coalesce(label, name)", "id"),
-    Order.STATE: ("state", "id"),
+    Order.STATE: ("state", BY_INDEX),
 }
+_WALKED = {Order.NAME: "device_name", Order.STATE: "device_state"}
+"""The index that has an order; that of creation is behind each value that any index has."""
+
+_OF_NO_INDEX = (Order.UPDATED, Order.SERIAL, Order.LABEL)
 
 
-def devices(connection: sqlite3.Connection, query: DeviceSearch) -> Counted[DeviceSnapshot]:
+def devices(query: DeviceSearch) -> Steps[Counted[DeviceSnapshot]]:
     """Answer a page of devices, sorted."""
     if () in (query.profiles, query.owners, query.states):
         return Counted(items=(), total=0)  # and an index of those that have an owner cannot be asked for none
-    ((total,),) = connection.execute(*devices_total(query)).fetchall()
-    ids = [row[0] for row in connection.execute(*sorted_devices(query, total)).fetchall()]
-    found = devices_by_id(connection, ids)
+    ((total,),) = yield devices_total(query)
+    ids = [row[0] for row in (yield sorted_devices(query, total))]
+    found = yield from devices_by_id(ids)
     return Counted(items=tuple(found[device] for device in ids), total=total)
 
 
@@ -58,7 +63,11 @@ def sorted_devices(query: DeviceSearch, total: int) -> Statement:
     if query.order is Order.NAME and index in ("device_state", "device_profile") and total > NARROW:
         index = "device_name"
     filtered = _filtered(query, index, conditions)
-    text = f"SELECT id FROM {filtered.text} ORDER BY {_order(_SORTED_BY[query.order], query)} LIMIT ? OFFSET ?"
+    first, *others = _SORTED_BY[query.order]
+    walked = _WALKED.get(query.order) == index or (query.order is Order.CREATED and not filtered.keyed)
+    left_alone = {BY_INDEX: "+id"}.get(first, f"+{first}")
+    order = _order([first if walked or query.order in _OF_NO_INDEX else left_alone, *others], query)
+    text = f"SELECT id FROM {filtered.text} ORDER BY {order} LIMIT ? OFFSET ?"
     return Statement(text, (*filtered.parameters, *_part(query)))
 
 
@@ -67,9 +76,8 @@ def _merged(query: DeviceSearch, conditions: dict[str, Sequence[str]]) -> Statem
     left = {condition: values for condition, values in conditions.items() if not condition.startswith("state IN")}
     states = list(DeviceState) if query.states is None else sorted(set(query.states), key=lambda state: state.value)
     walks = [_filtered(query, "device_state", {"state = ?": (state.value,), **left}) for state in states]
-    text = " UNION ALL ".join(f"SELECT id FROM {walk.text}" for walk in walks)
-    parameters = [parameter for walk in walks for parameter in walk.parameters]
-    return Statement(f"{text} ORDER BY {_order(('1',), query)} LIMIT ? OFFSET ?", (*parameters, *_part(query)))
+    statements = [Statement(f"SELECT id FROM {walk.text}", walk.parameters) for walk in walks]
+    return merged(statements, *_part(query), descending=query.descending)
 
 
 def _conditions(query: DeviceSearch) -> dict[str, Sequence[str]]:
@@ -88,6 +96,8 @@ def _conditions(query: DeviceSearch) -> dict[str, Sequence[str]]:
 
 
 def _any_of(column: str, values: Sequence[str]) -> str:
+    if not any(values):
+        return f"{column} IS NULL"
     given = f"{column} IN ({', '.join('?' for value in values if value)})"
     return given if all(values) else f"({column} IS NULL OR {given})"
 
@@ -110,9 +120,17 @@ def _index(conditions: Iterable[str]) -> str:
 
 
 def _filtered(query: DeviceSearch, index: str, conditions: dict[str, Sequence[str]]) -> Filtered:
-    text = " AND ".join(("tenant = ?", *conditions))
+    """Return the devices that one index finds; what further conditions are about is left alone by all the others."""
+    column = f"{index.removeprefix('device_')} "
+    text = " AND ".join(["tenant = ?", *(each if each.startswith(column) else _left_alone(each) for each in conditions)])
     values = [value for some in conditions.values() for value in some]
-    return Filtered(f"device INDEXED BY {index} WHERE {text}", (query.tenant, *values))
+    several = any(each.startswith(column) and len(some) > 1 for each, some in conditions.items())
+    keyed = several or index in ("device_name", "device_runs")
+    return Filtered(f"device INDEXED BY {index} WHERE {text}", (query.tenant, *values), keyed=keyed)
+
+
+def _left_alone(condition: str) -> str:
+    return condition if condition.startswith("(") else f"+{condition}"
 
 
 def _order(columns: Sequence[str], query: DeviceSearch) -> str:
@@ -123,11 +141,11 @@ def _part(query: DeviceSearch | ProfileSearch) -> tuple[int, int]:
     return page_size(query.limit), page_start(query.offset)
 
 
-def profiles(connection: sqlite3.Connection, query: ProfileSearch) -> Counted[Profile]:
+def profiles(query: ProfileSearch) -> Steps[Counted[Profile]]:
     """Answer a page of profiles."""
     filtered = filtered_profiles(query)
-    ((total,),) = connection.execute(f"SELECT count(*) FROM {filtered.text}", filtered.parameters).fetchall()
-    found = connection.execute(*profiles_in_order(filtered, query)).fetchall()
+    ((total,),) = yield counted.total(filtered)
+    found = yield profiles_in_order(filtered, query)
     return Counted(items=tuple(map(profile_rows.profile, found)), total=total)
 
 
@@ -135,11 +153,11 @@ def filtered_profiles(query: ProfileSearch) -> Filtered:
     """Return the profiles of a page."""
     if query.name is None:
         return Filtered("profile INDEXED BY profile_tenant WHERE tenant = ?", (query.tenant,))
-    return Filtered("profile INDEXED BY profile_name WHERE tenant = ? AND name = ?", (query.tenant, query.name))
+    return Filtered("profile INDEXED BY profile_name WHERE tenant = ? AND name = ?", (query.tenant, query.name), keyed=True)
 
 
 def profiles_in_order(filtered: Filtered, query: ProfileSearch) -> Statement:
     """Return the statement for one page."""
-    order = "id DESC" if query.descending else "id"
+    order = f"{'+id' if filtered.keyed else 'id'}{' DESC' if query.descending else ''}"
     text = f"SELECT {profile_rows.PROFILE} FROM {filtered.text} ORDER BY {order} LIMIT ? OFFSET ?"
     return Statement(text, (*filtered.parameters, *_part(query)))

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -36,6 +36,7 @@ from storage.enrolment import serials_taken
 from storage.guards import IN_ORGANIZATIONS, Allowance, Key, Kind, device_balance, made_balance
 from storage.rows import Row
 from storage.statements import Grouped
+from storage.steps import carry_out
 from storage.uniques import Unique, uniques
 
 ENTITY: dict[Kind, tuple[str, Callable[[Row], Entity]]] = {
@@ -132,7 +133,7 @@ class RowStored:
 
     def _read(self, key: Key) -> Entity | None:
         if key[0] is BootstrapConfig:
-            return stored_config(self._connection, DeviceId(key[1]))
+            return carry_out(self._connection, stored_config(DeviceId(key[1])))
         statement, entity = ENTITY[key[0]]
         row = self._first(statement, key[1])
         return None if row is None else entity(row)
@@ -153,7 +154,7 @@ class RowStored:
 
     def tenant(self, tenant: TenantId) -> Tenant | None:
         """Return a tenant with its number of devices."""
-        return stored_tenant(self._connection, tenant)
+        return carry_out(self._connection, stored_tenant(tenant))
 
     def allowance(self, profile: ProfileId) -> Allowance | None:
         """Return what the claim key of a stored profile has made and may make, None where nobody counts."""
@@ -167,11 +168,11 @@ class RowStored:
 
     def credentials(self, device: DeviceId) -> Iterable[Credential]:
         """Return the credentials of a device."""
-        return credentials_by_device(self._connection, [device])[device]
+        return carry_out(self._connection, credentials_by_device([device]))[device]
 
     def approvals(self, tenant: TenantId, stranger: str) -> tuple[int, int]:
         """Return how many approvals a source has asked for and a tenant has."""
-        return approvals.counts(self._connection, tenant, stranger)
+        return carry_out(self._connection, approvals.counts(tenant, stranger))
 
     def dependants(self, key: Key, limit: int) -> Iterable[Key]:
         """Yield at most `limit` of each kind of the entities that point at a profile or organisation, or those of a tenant."""
@@ -263,13 +264,13 @@ def _allowance(made: int | None, budget: int | None) -> Allowance | None:
 
 def _holders(
     connection: sqlite3.Connection,
-    names: Iterable[tuple[TenantId, str]],
-    serials: Iterable[tuple[ProfileId, str]],
+    names: Collection[tuple[TenantId, str]],
+    serials: Collection[tuple[ProfileId, str]],
     lookups: Iterable[Lookup],
 ) -> dict[Unique, str]:
     taken: tuple[tuple[str, Iterable[tuple[Any, str]]], ...] = (
-        ("device_name", names_taken(connection, names).items()),
-        ("device_serial", serials_taken(connection, serials).items()),
-        ("credential_lookup", lookups_taken(connection, lookups).items()),
+        ("device_name", carry_out(connection, names_taken(names)).items()),
+        ("device_serial", carry_out(connection, serials_taken(serials)).items()),
+        ("credential_lookup", carry_out(connection, lookups_taken(lookups)).items()),
     )
     return {Unique(trait, value): holder for trait, found in taken for value, holder in found}

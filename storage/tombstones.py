@@ -1,15 +1,15 @@
-"""Devices that are not to come back by a claim key, read through an SQLite connection on the connection's thread."""
+"""Devices that are not to come back by a claim key: by name, by serial, by id and in pages."""
 
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
-import sqlite3
 from collections.abc import Sequence
 
 from core.model import Tombstone
 from core.queries import TombstonePage, TombstoneQuery
 from storage import tombstone_rows
 from storage.bounds import page_size
-from storage.statements import Grouped
+from storage.statements import BY_INDEX, Grouped, Statement
+from storage.steps import Steps
 
 # CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
 TOMBSTONES_BY_NAME = Grouped(
@@ -25,34 +25,34 @@ TOMBSTONES_BY_SERIAL = Grouped(
 STANDS = "EXISTS (SELECT 1 FROM tombstone INDEXED BY tombstone_tenant WHERE tombstone.tenant = profile.tenant)"
 """Whether a profile's tenant has any: where it has none, devices that ask cost no further statement."""
 
-BY_ID = f"SELECT {tombstone_rows.TOMBSTONE} FROM tombstone WHERE id = ? AND tenant = ?"
+BY_ID = f"SELECT {tombstone_rows.TOMBSTONE} FROM tombstone WHERE id = ? AND +tenant = ?"
 BY_NAME = f"SELECT {tombstone_rows.TOMBSTONE} FROM tombstone WHERE tenant = ? AND name = ?"
 PAGE = f"""SELECT {tombstone_rows.TOMBSTONE} FROM tombstone INDEXED BY tombstone_tenant WHERE tombstone.tenant = ?
-    AND tombstone.id > ? AND NOT EXISTS (SELECT 1 FROM device CROSS JOIN credential ON credential.device = device.id
-    WHERE device.tenant = tombstone.tenant AND device.name = tombstone.name) ORDER BY tombstone.id LIMIT ?"""
+    AND tombstone.{BY_INDEX} > ? AND NOT EXISTS (SELECT 1 FROM device CROSS JOIN credential ON credential.device = device.id
+    WHERE device.tenant = tombstone.tenant AND device.name = tombstone.name) ORDER BY tombstone.{BY_INDEX} LIMIT ?"""
 
 
-def of_names(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Tombstone]:
+def of_names(names: Sequence[tuple[str, str]]) -> Steps[dict[tuple[str, str], Tombstone]]:
     """Return the tombstones of distinct pairs of tenant and name."""
-    found = map(tombstone_rows.tombstone, TOMBSTONES_BY_NAME.run(connection, names))
+    found = map(tombstone_rows.tombstone, (yield TOMBSTONES_BY_NAME.asked(names)))
     return {(each.tenant, each.name): each for each in found}
 
 
-def of_serials(connection: sqlite3.Connection, serials: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Tombstone]:
+def of_serials(serials: Sequence[tuple[str, str]]) -> Steps[dict[tuple[str, str], Tombstone]]:
     """Return the tombstones of distinct pairs of profile and serial."""
-    found = map(tombstone_rows.tombstone, TOMBSTONES_BY_SERIAL.run(connection, serials))
+    found = map(tombstone_rows.tombstone, (yield TOMBSTONES_BY_SERIAL.asked(serials)))
     return {(each.profile, each.serial): each for each in found}
 
 
-def one(connection: sqlite3.Connection, query: TombstoneQuery) -> Tombstone | None:
+def one(query: TombstoneQuery) -> Steps[Tombstone | None]:
     """Answer for one tombstone: by id, else by name."""
-    row = connection.execute(BY_ID, (query.id_or_name, query.tenant)).fetchone()
-    if row is None:
-        row = connection.execute(BY_NAME, (query.tenant, query.id_or_name)).fetchone()
-    return None if row is None else tombstone_rows.tombstone(row)
+    found = yield Statement(BY_ID, (query.id_or_name, query.tenant))
+    if not found:
+        found = yield Statement(BY_NAME, (query.tenant, query.id_or_name))
+    return tombstone_rows.tombstone(found[0]) if found else None
 
 
-def page(connection: sqlite3.Connection, query: TombstonePage) -> tuple[Tombstone, ...]:
+def page(query: TombstonePage) -> Steps[tuple[Tombstone, ...]]:
     """Answer a page of tombstones."""
-    rows = connection.execute(PAGE, (query.tenant, query.after or "", page_size(query.limit))).fetchall()
-    return tuple(map(tombstone_rows.tombstone, rows))
+    found = yield Statement(PAGE, (query.tenant, query.after or "", page_size(query.limit)))
+    return tuple(map(tombstone_rows.tombstone, found))

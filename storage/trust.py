@@ -1,15 +1,15 @@
-"""What stands behind a protected wire, read through an SQLite connection on the connection's thread."""
+"""What stands behind a protected wire: profiles by certificate, OSCORE contexts, and certificates that were made here."""
 
 # ruff: noqa: S608 - SQL is put together from constants alone; what is asked for goes in as parameters
 
-import sqlite3
 from collections.abc import Sequence
 
 from core.model import OscoreState, Profile
 from core.queries import AnchorsQuery, IssuedPage, IssuedSnapshot, OscoreQuery
 from storage import profile_rows, trust_rows
 from storage.bounds import ANCHORED, page_size
-from storage.statements import Grouped
+from storage.statements import Grouped, Statement
+from storage.steps import Steps
 
 
 def _profiles_by(column: str, index: str) -> Grouped:
@@ -17,9 +17,12 @@ def _profiles_by(column: str, index: str) -> Grouped:
     # CROSS JOIN keeps the order of the tables: left to itself the planner may walk through a whole table instead.
     return Grouped(
         f"""WITH asked (anchor) AS (VALUES {{rows}}) SELECT asked.anchor, {profile_rows.PROFILE} FROM asked
-        CROSS JOIN profile ON profile.id IN (SELECT some.id FROM profile AS some INDEXED BY {index}
-            WHERE some.{column} = asked.anchor AND some.{column} IS NOT NULL ORDER BY some.id LIMIT {ANCHORED})""",
+        CROSS JOIN profile ON profile.id IN (SELECT alike.id FROM profile AS alike INDEXED BY {index}
+            WHERE alike.{column} = asked.anchor AND alike.{column} IS NOT NULL ORDER BY alike.id LIMIT {ANCHORED})""",
         width=1,
+        postgres=f"""WITH asked (anchor) AS (VALUES {{rows}}) SELECT asked.anchor, {profile_rows.PROFILE} FROM asked
+        CROSS JOIN LATERAL (SELECT * FROM profile AS alike WHERE alike.{column} = asked.anchor AND alike.{column} IS NOT NULL
+            ORDER BY alike.id LIMIT {ANCHORED}) AS profile""",
     )
 
 
@@ -35,30 +38,30 @@ ISSUED = f"SELECT {trust_rows.ISSUED}, {_LIVE} FROM issued WHERE id > ? AND not_
 REVOKED = f"SELECT {trust_rows.ISSUED}, 0 FROM issued WHERE id > ? AND not_after > ? AND NOT {_LIVE} ORDER BY id LIMIT ?"
 
 
-def anchored(connection: sqlite3.Connection, queries: Sequence[AnchorsQuery]) -> list[tuple[tuple[Profile, ...], ...]]:
+def anchored(queries: Sequence[AnchorsQuery]) -> Steps[list[tuple[tuple[Profile, ...], ...]]]:
     """Answer for the profiles of certificates and of names, all from the same moment."""
-    by_anchor = _found(connection, PROFILES_BY_ANCHOR, {anchor for query in queries for anchor in query.anchors})
-    by_name = _found(connection, PROFILES_BY_NAME, {name for query in queries for name in query.names})
+    by_anchor = yield from _found(PROFILES_BY_ANCHOR, {anchor for query in queries for anchor in query.anchors})
+    by_name = yield from _found(PROFILES_BY_NAME, {name for query in queries for name in query.names})
     return [(*map(by_anchor.__getitem__, query.anchors), *map(by_name.__getitem__, query.names)) for query in queries]
 
 
-def _found(connection: sqlite3.Connection, statement: Grouped, asked: set[str]) -> dict[str, tuple[Profile, ...]]:
+def _found(statement: Grouped, asked: set[str]) -> Steps[dict[str, tuple[Profile, ...]]]:
     found: dict[str, list[Profile]] = {each: [] for each in asked}
-    for row in statement.run(connection, [(each,) for each in asked]):
+    for row in (yield statement.asked([(each,) for each in asked])):
         found[row[0]].append(profile_rows.profile(row[1:]))
     return {each: tuple(sorted(some, key=lambda profile: profile.id)) for each, some in found.items()}
 
 
-def oscore_states(connection: sqlite3.Connection, queries: Sequence[OscoreQuery]) -> list[OscoreState | None]:
+def oscore_states(queries: Sequence[OscoreQuery]) -> Steps[list[OscoreState | None]]:
     """Answer for OSCORE contexts, all from the same moment."""
     asked = {query.id for query in queries}
-    states = map(trust_rows.oscore, OSCORE_BY_ID.run(connection, [(credential,) for credential in asked]))
+    states = map(trust_rows.oscore, (yield OSCORE_BY_ID.asked([(credential,) for credential in asked])))
     found = {state.id: state for state in states}
     return [found.get(query.id) for query in queries]
 
 
-def issued(connection: sqlite3.Connection, query: IssuedPage) -> tuple[IssuedSnapshot, ...]:
+def issued(query: IssuedPage) -> Steps[tuple[IssuedSnapshot, ...]]:
     """Answer a page of certificates. Not bounded is the walk to the next revoked one where hardly any is."""
     statement = REVOKED if query.revoked else ISSUED
-    found = connection.execute(statement, (query.after or "", query.until, page_size(query.limit))).fetchall()
+    found = yield Statement(statement, (query.after or "", query.until, page_size(query.limit)))
     return tuple(IssuedSnapshot(trust_rows.issued(row), live=bool(row[-1])) for row in found)

@@ -1,43 +1,28 @@
 """How SQLite carries out the store's statements: by an index each, so that no request costs more as the registry grows."""
 
-import itertools
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from types import ModuleType
-from typing import Any
 
 import pytest
 
 from core import queries
 from core.model import (
     DEFAULT_TENANT,
-    ApprovalId,
     ChannelId,
-    DeviceId,
-    DeviceState,
-    EntryKind,
-    EventId,
-    EventKind,
     ProfileId,
-    Verdict,
 )
 from core.ports import Changes, Entity, Repository
 from core.queries import (
     AnchorsQuery,
-    ApprovalPage,
     ApprovalQuery,
     BootstrapQuery,
     ChannelPage,
-    ConfigPage,
     DevicePage,
     DeviceSearch,
     EnrolQuery,
-    EntryPage,
-    EventPage,
     LabelledPage,
     Order,
-    ProfileSearch,
     Query,
     UnknownPage,
 )
@@ -60,13 +45,24 @@ from storage import (
     writing,
 )
 from storage.statements import MOST, Grouped
+from tests.storage.asked_pages import (
+    ORDERED,
+    approval_pages,
+    config_pages,
+    constants,
+    device_pages,
+    entry_pages,
+    event_pages,
+    narrowest,
+    profile_searches,
+    searches,
+)
 from tests.storage.entities import (
     a_chain,
     a_channel,
     a_config,
     a_credential,
     a_device,
-    a_lookup,
     a_profile,
     a_signed,
     an_approval,
@@ -86,44 +82,11 @@ def connection() -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Yield the SQL in a constant: in a text, a grouped statement, or a table of them."""
-    if isinstance(value, Grouped):
-        yield from value.texts
-    elif isinstance(value, str) and value.lstrip().startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
-        yield value
-    elif isinstance(value, dict):
-        yield from texts(tuple(value.values()))
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from texts(part)
-
-
-def constants(*modules: ModuleType) -> dict[str, str]:
-    found = (
-        (f"{module.__name__}.{name}", value) for module in modules for name, value in vars(module).items() if name.isupper()
-    )
-    return {f"{name}-{place}": text for name, value in found for place, text in enumerate(texts(value))}
-
-
 MODULES = (
     *(answers, approvals, configurations, counted, directory, enrolment, firmware, stored, tables, tombstones),
     *(trust, writing, pages),
 )
 STATEMENTS = {name: text for name, text in constants(*MODULES).items() if "{" not in text}
-
-
-def device_pages() -> Iterator[DevicePage]:
-    for name, profile, state in itertools.product((None, "x"), (None, ProfileId("p")), (None, DeviceState.DEFINED)):
-        yield DevicePage(DEFAULT_TENANT, name=name, profile=profile, state=state, after=DeviceId("d"))
-
-
-def event_pages() -> Iterator[EventPage]:
-    kinds = (None, EventKind.PROVISION_SUCCEEDED, EventKind.LOGIN_REFUSED)
-    for correlation, device, profile, kind, after, newest in itertools.product(
-        (None, "c"), (None, DeviceId("d")), (None, ProfileId("p")), kinds, (None, EventId("e")), (False, True)
-    ):
-        yield EventPage(DEFAULT_TENANT, correlation, device, profile, kind, after, newest)
 
 
 def plan(connection: sqlite3.Connection, text: str) -> list[str]:
@@ -163,14 +126,6 @@ def test_every_page_begins_where_an_index_says(connection: sqlite3.Connection) -
         assert searched
         if "id > ?" in statement.text or "id < ?" in statement.text:
             assert all("id>?" in step or "id<?" in step for step in searched), steps
-
-
-def config_pages() -> Iterator[ConfigPage]:
-    key = a_lookup(1)
-    for external_id, name, active, device, secret, client_key in itertools.product(
-        (None, "e"), (None, "n"), (None, True), (None, DeviceId("d")), (None, key), (None, key)
-    ):
-        yield ConfigPage(DEFAULT_TENANT, external_id, name, active, device, secret, client_key, DeviceId("d"), 1)
 
 
 def test_every_page_of_configurations_uses_the_index_of_its_narrowest_filter(connection: sqlite3.Connection) -> None:
@@ -328,48 +283,10 @@ def test_devices_that_wait_together_are_answered_by_one_statement(connection: sq
 
 
 def test_every_page_of_a_queue_begins_where_an_index_says(connection: sqlite3.Connection) -> None:
-    for profile, verdict in itertools.product((None, ProfileId("p")), (None, Verdict.GRANTED)):
-        query = ApprovalPage(tenant=DEFAULT_TENANT, profile=profile, verdict=verdict, after=ApprovalId("a"))
+    for query in approval_pages():
         steps = plan(connection, approvals.in_order(query).text)
         require_indexed(steps)
         assert ["(tenant=? AND id>?" in step for step in steps if step.startswith("SEARCH")] == [True], steps
-
-
-ORDERED = {Order.CREATED, Order.NAME, Order.STATE}
-"""Orders that an index has."""
-
-
-def searches() -> Iterator[DeviceSearch]:
-    for order, descending, name, serial, owners, profiles, states in itertools.product(
-        Order,
-        (False, True),
-        (None, "n"),
-        (None, "s"),
-        (None, ("o",), ("", "o")),
-        (None, (ProfileId("p"),), (ProfileId("p"), ProfileId("q"))),
-        (None, (DeviceState.DEFINED, DeviceState.CONNECTED)),
-    ):
-        yield DeviceSearch(
-            tenant=DEFAULT_TENANT,
-            order=order,
-            descending=descending,
-            name=name,
-            serial=serial,
-            owners=owners,
-            profiles=profiles,
-            states=states,
-        )
-
-
-def narrowest(query: DeviceSearch) -> str:
-    """Return the index by which the devices of a search are to be found."""
-    if query.name is not None:
-        return "device_name (tenant=? AND name=?"
-    if query.serial is not None:
-        return "device_serial (tenant=? AND serial=?"
-    if query.owners == ("o",):
-        return "device_owner (tenant=? AND owner=?"
-    return "device_profile (tenant=? AND profile=?" if query.profiles is not None else "device_state (tenant=?"
 
 
 def test_a_search_goes_by_the_index_of_its_narrowest_filter(connection: sqlite3.Connection) -> None:
@@ -400,25 +317,16 @@ def test_a_search_sorts_only_where_no_index_has_its_order(connection: sqlite3.Co
 
 
 def test_pages_of_profiles_and_entries_walk_an_index_in_its_order(connection: sqlite3.Connection) -> None:
-    for name, template, descending in itertools.product((None, "n"), (None, "t"), (False, True)):
-        profiles = ProfileSearch(tenant=DEFAULT_TENANT, name=name, descending=descending)
+    for profiles in profile_searches():
         found = searching.filtered_profiles(profiles)
         require_indexed(plan(connection, searching.profiles_in_order(found, profiles).text))
-        for parents in (None, ("p",), ("p", "q")):
-            entries = EntryPage(
-                tenant=DEFAULT_TENANT,
-                kind=EntryKind.END_USER,
-                parents=parents,
-                template=template,
-                name=name,
-                descending=descending,
-            )
-            filtered = directory.filtered_entries(entries)
-            steps = plan(connection, directory.entries_in_order(filtered, entries).text)
-            if parents is None or name is not None or len(parents) == 1:
-                require_indexed(steps)
-            index = "name" if name is not None else "parent" if parents is not None else "kind"
-            assert f"entry_{index} (tenant=? AND kind=?" in steps[0], steps
+    for entries in entry_pages():
+        filtered = directory.filtered_entries(entries)
+        steps = plan(connection, directory.entries_in_order(filtered, entries).text)
+        if entries.parents is None or entries.name is not None or len(entries.parents) == 1:
+            require_indexed(steps)
+        index = "name" if entries.name is not None else "parent" if entries.parents is not None else "kind"
+        assert f"entry_{index} (tenant=? AND kind=?" in steps[0], steps
 
 
 def test_a_page_by_prefix_sorts_no_more_than_a_counted_few(connection: sqlite3.Connection) -> None:
