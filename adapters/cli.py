@@ -8,15 +8,20 @@ from typing import Any
 
 from adapters.commands import (
     approval,
+    backup,
     bootstrap,
     channel,
     config,
+    copy,
     device,
     enroll,
     event,
     explain,
     firmware,
+    key,
+    migrate,
     profile,
+    restore,
     serve,
     tenant,
     tls,
@@ -90,6 +95,11 @@ def build_parser() -> argparse.ArgumentParser:
         explain,
         enroll,
         bootstrap,
+        migrate,
+        copy,
+        backup,
+        restore,
+        key,
     ):
         noun.add(commands)
     return parser

@@ -30,11 +30,11 @@ class Seals(msgspec.Struct, frozen=True):
 
     def with_external_key(self, config: BootstrapConfig, key: Secret) -> BootstrapConfig:
         """Return the configuration with this external key."""
-        return msgspec.structs.replace(config, external_key=self.vault.seal(key, _row(config.id, "external key")))
+        return msgspec.structs.replace(config, external_key=self.vault.seal(key, config_row(config.id, "external key")))
 
     def with_content(self, config: BootstrapConfig, content: str) -> BootstrapConfig:
         """Return the configuration with this content."""
-        sealed = self.vault.seal(Secret(content), _row(config.id, "content")) if content else None
+        sealed = self.vault.seal(Secret(content), config_row(config.id, "content")) if content else None
         return msgspec.structs.replace(config, content=sealed)
 
     def with_certificates(self, config: BootstrapConfig, certificates: ClientCertificates) -> BootstrapConfig:
@@ -44,23 +44,23 @@ class Seals(msgspec.Struct, frozen=True):
         text = Secret(msgspec.json.encode(texts).decode())
         return msgspec.structs.replace(
             config,
-            certificates=self.vault.seal(text, _row(config.id, "certificates")) if any(texts) else None,
+            certificates=self.vault.seal(text, config_row(config.id, "certificates")) if any(texts) else None,
             client_key=client_key_lookup(certificates.client_key, self.vault) if key else None,
         )
 
     def external_key(self, identity: DeviceId, sealed: Sealed) -> Secret:
         """Return the external key of the configuration of this id. Raises `SealBroken`, as the others do."""
-        return self.vault.open(sealed, _row(identity, "external key"))
+        return self.vault.open(sealed, config_row(identity, "external key"))
 
     def content(self, config: BootstrapConfig) -> str:
         """Return the content, empty where there is none."""
-        return "" if config.content is None else self.vault.open(config.content, _row(config.id, "content")).reveal()
+        return "" if config.content is None else self.vault.open(config.content, config_row(config.id, "content")).reveal()
 
     def certificates(self, config: BootstrapConfig) -> ClientCertificates:
         """Return the certificates."""
         if config.certificates is None:
             return ClientCertificates()
-        text = self.vault.open(config.certificates, _row(config.id, "certificates"))
+        text = self.vault.open(config.certificates, config_row(config.id, "certificates"))
         client_cert, client_key, ca_cert = _CERTIFICATES.decode(text.reveal())
         return ClientCertificates(client_cert, Secret(client_key), ca_cert)
 
@@ -103,5 +103,6 @@ def is_let_in(device: Device) -> bool:
     return device.enabled and device.state is not DeviceState.DISCARDED
 
 
-def _row(identity: DeviceId, part: str) -> bytes:
+def config_row(identity: DeviceId, part: str) -> bytes:
+    """Return what a sealed part of a configuration is bound to: its `external key`, `content` or `certificates`."""
     return f"config:{identity}:{part}".encode()

@@ -67,7 +67,7 @@ class Issuer(msgspec.Struct, frozen=True):
             kind=credentials.KIND[type(value)],
             lookup=self.lookup(value),
             verifier=await self._verifier(value) if isinstance(value, MqttBasic) else b"",
-            sealed=self.vault.seal(credentials.seal_text(value), _row(identity)) if keep else None,
+            sealed=self.vault.seal(credentials.seal_text(value), credential_row(identity)) if keep else None,
             expires_at=expires_at,
             created_at=now,
         )
@@ -76,7 +76,7 @@ class Issuer(msgspec.Struct, frozen=True):
         """Return the value of a credential that was kept, otherwise None. Raises `SealBroken`."""
         if credential.sealed is None:
             return None
-        return credentials.from_seal_text(credential.kind, self.vault.open(credential.sealed, _row(credential.id)))
+        return credentials.from_seal_text(credential.kind, self.vault.open(credential.sealed, credential_row(credential.id)))
 
     async def matches(self, credential: Credential, login: MqttLogin) -> bool:
         """Tell whether every stored part of an MQTT credential equals what was presented."""
@@ -123,7 +123,8 @@ def _password(password: Secret) -> bytes:
     return password.reveal().encode("utf-8", "surrogatepass")
 
 
-def _row(identity: CredentialId) -> bytes:
+def credential_row(identity: CredentialId) -> bytes:
+    """Return what a credential's sealed value is bound to."""
     return b"credential:" + identity.encode()
 
 

@@ -173,6 +173,8 @@ class EventKind(enum.Enum):
     LEAVE_GRANTED = "leave.granted"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event, no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event, no secret
+    KEYS_ROTATED = "keys.rotated"
+    REGISTRY_RESTORED = "registry.restored"
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):

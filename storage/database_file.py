@@ -27,6 +27,11 @@ class FileLock:
         os.close(self._descriptor)
 
 
+def existing(path: Path) -> Path:
+    """Return the real path of a file that has to be there. Raises `OSError`."""
+    return path.resolve(strict=True)
+
+
 def prepare(path: Path) -> Path:
     """Make the file and its directories where they are missing, for this user alone; return the file's real path.
 

@@ -11,6 +11,9 @@ from storage.clock import now
 APPLICATION_ID = 0x46_4C_52_47
 """`FLRG` in the file's header (https://www.sqlite.org/fileformat.html#application_id): this file is a registry of ours."""
 
+BACKUP_ID = 0x46_4C_52_42
+"""`FLRB`: this file is a copy of a registry, and no gateway takes it for one: what happened since it was made is missing."""
+
 SCHEMA = Path(__file__).with_name("schema")
 
 
@@ -19,8 +22,8 @@ def steps() -> tuple[str, ...]:
     return tuple(path.read_text("utf-8") for path in sorted(SCHEMA.glob("*.sql")))
 
 
-def require_ours(connection: sqlite3.Connection, known: int) -> None:
-    """Refuse a file that another program or a newer version made, before anything in it is touched."""
+def require_ours(connection: sqlite3.Connection, known: int, *, backups: bool = False) -> None:
+    """Refuse a file that another program or a newer version made, before anything in it is touched; also what is a backup."""
     try:
         ((application,),) = connection.execute("PRAGMA application_id").fetchall()
         ((schema,),) = connection.execute("PRAGMA user_version").fetchall()
@@ -29,7 +32,9 @@ def require_ours(connection: sqlite3.Connection, known: int) -> None:
         if error.sqlite_errorname != "SQLITE_NOTADB":
             raise
         raise refusals.schema("the database file is not an SQLite database") from error
-    if application != APPLICATION_ID and (application or schema or objects):
+    if application == BACKUP_ID and not backups:
+        raise refusals.schema("the database file is a backup; put it in its place with firstlight restore")
+    if application not in (APPLICATION_ID, BACKUP_ID) and (application or schema or objects):
         raise refusals.schema("the database file belongs to another program; give Firstlight a file of its own")
     if schema > known:
         sentence = f"the database file is of a newer Firstlight (schema {schema}; this one knows {known}); use that version"

@@ -55,6 +55,8 @@ EVENT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
             (EventKind.LEAVE_GRANTED, "a device that was removed or revoked may come back"),
             (EventKind.TOKEN_CREATED, "an operator token was made"),
             (EventKind.TOKEN_REVOKED, "an operator token was revoked"),
+            (EventKind.KEYS_ROTATED, "all secrets were sealed under another master key"),
+            (EventKind.REGISTRY_RESTORED, "the registry was put back from a backup: what came after it never was"),
         )
     }
 )

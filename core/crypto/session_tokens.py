@@ -64,13 +64,17 @@ def looks_like_one(text: str) -> bool:
 
 def read(token: Secret, audience: Audience, vault: Vault, now: int) -> Session | None:
     """Return the session of a token, None where it is not ours, for something else, or over; `now` in milliseconds."""
-    try:
-        payload = jwt.decode(
-            token.reveal(), vault.session_key, algorithms=[_ALGORITHM], audience=audience.value, options=_OPTIONS
-        )
-        claims = msgspec.convert(payload, _Claims)
-    except (jwt.InvalidTokenError, msgspec.ValidationError, UnicodeEncodeError):
-        return None
-    if claims.exp * 1000 <= now:
+    found = (_claims(token, audience, key) for key in vault.session_keys)
+    claims = next((each for each in found if each is not None), None)
+    if claims is None or claims.exp * 1000 <= now:
         return None
     return Session(subject=claims.sub, tenant=TenantId(claims.acc), mark=claims.mark, expires_at=claims.exp)
+
+
+def _claims(token: Secret, audience: Audience, key: bytes) -> _Claims | None:
+    """Return what a token says where this key signed it."""
+    try:
+        payload = jwt.decode(token.reveal(), key, algorithms=[_ALGORITHM], audience=audience.value, options=_OPTIONS)
+        return msgspec.convert(payload, _Claims)
+    except (jwt.InvalidTokenError, msgspec.ValidationError, UnicodeEncodeError):
+        return None

@@ -25,8 +25,8 @@ EVENT = {
 }
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
-AT_START = {"storage.schema", "storage.lock", "storage.open"}
-"""What keeps a gateway from starting, so that no request meets it."""
+AT_START = {"storage.schema", "storage.lock", "storage.open", "storage.backup", "storage.restore", "storage.copying"}
+"""What keeps a gateway from starting or a command from working on a registry itself, so that no request meets it."""
 
 
 def test_a_refusal_is_explained(gateway: Any, run: Run) -> None:

@@ -105,3 +105,28 @@ def test_the_decoy_is_the_secret_of_nobody() -> None:
     box = vault()
     assert box.open_decoy() == box.open_decoy()
     assert box.open_decoy() != Secret("")
+
+
+def test_a_previous_key_opens_what_it_sealed_and_seals_nothing() -> None:
+    before = vault()
+    now = Vault(bytes(32), SeededEntropy(), previous=MASTER_KEY)
+    sealed = before.seal(Secret("field"), ROW)
+    assert now.open(sealed, ROW) == Secret("field")
+    assert not now.sealed_now(sealed)
+    again = now.seal(Secret("field"), ROW)
+    assert now.sealed_now(again)
+    assert vault(bytes(32)).open(again, ROW) == Secret("field")
+    with pytest.raises(SealBroken):
+        before.open(again, ROW)
+
+
+def test_a_previous_key_has_32_bytes_too() -> None:
+    with pytest.raises(ValueError, match="31 bytes, not 32"):
+        Vault(MASTER_KEY, SeededEntropy(), previous=bytes(31))
+
+
+def test_a_lookup_key_of_its_own_stays_when_the_master_key_goes() -> None:
+    kept = bytes(range(100, 132))
+    one, other = (Vault(key, SeededEntropy(), lookup_key=kept) for key in (MASTER_KEY, bytes(32)))
+    assert one.lookup("credential", "meter") == other.lookup("credential", "meter")
+    assert one.lookup("credential", "meter") != vault().lookup("credential", "meter")
