@@ -11,7 +11,7 @@ import msgspec
 
 from core.ports import Changes
 from core.queries import Query
-from storage import database_file, migration, reading, refusals, writing
+from storage import copying_mark, database_file, migration, reading, refusals, writing
 from storage.bounds import GROUP, PRUNED_AT_ONCE, QUEUE
 from storage.grouping import Group
 from storage.hop import Hop
@@ -143,6 +143,8 @@ async def _connect(path: Path, settings: SqliteSettings, stack: AsyncExitStack) 
 def _set_up(connection: sqlite3.Connection, settings: SqliteSettings) -> None:
     steps = migration.steps()
     migration.require_ours(connection, len(steps))
+    if copying_mark.unfinished(connection):
+        raise copying_mark.refusal()
     migration.use_log(connection)
     connection.executescript(_WRITER)
     if settings.max_pages is not None:

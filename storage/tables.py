@@ -121,18 +121,31 @@ def delete(connection: sqlite3.Connection, changes: Changes) -> None:
 
 def replace(connection: sqlite3.Connection, entity: Entity) -> None:
     """Put an entity in the place of its former version, in the tenant and under the id that it has."""
+    for statement, parameters in replacements(entity):
+        connection.execute(statement, parameters)
+    if isinstance(entity, BootstrapConfig):
+        INSERT_LISTED.run(connection, rows.listed_rows(entity))
+
+
+def replacements(entity: Entity) -> list[tuple[str, Row]]:
+    """Return the statements that put an entity in the place of its former version, with their parameters.
+
+    A configuration is left without channels by them.
+    """
     if isinstance(entity, Device):
-        _replace_device(connection, entity)
-    elif isinstance(entity, BootstrapConfig):
-        _replace_config(connection, entity)
-    elif isinstance(entity, Tenant):
+        return _replacing_device(entity)
+    if isinstance(entity, BootstrapConfig):
+        return [
+            (REPLACE_CONFIG, (*rows.config_row(entity)[1:], entity.id)),
+            (REPLACE_DOCUMENT, (entity.content, entity.certificates, entity.id)),
+            (UNLIST, (entity.id,)),
+        ]
+    if isinstance(entity, Tenant):
         _, name, limit, _, *others = rows.tenant_row(entity)
-        connection.execute(REPLACE_TENANT, (name, limit, *others, entity.id))
-    else:
-        statement, row = _replacement_of(entity)
-        connection.execute(statement, (*row[1:], entity.id))
-        if isinstance(entity, Profile) and entity.claims is not None:
-            connection.execute(BEGIN_TO_COUNT, (entity.id,))
+        return [(REPLACE_TENANT, (name, limit, *others, entity.id))]
+    statement, row = _replacement_of(entity)
+    counting = [(BEGIN_TO_COUNT, (entity.id,))] if isinstance(entity, Profile) and entity.claims is not None else []
+    return [(statement, (*row[1:], entity.id)), *counting]
 
 
 def _replacement_of(
@@ -169,19 +182,14 @@ def _replacement_of(
     return REPLACE_TOKEN, rows.token_row(entity)
 
 
-def _replace_device(connection: sqlite3.Connection, device: Device) -> None:
+def _replacing_device(device: Device) -> list[tuple[str, Row]]:
     known = rows.known_row(device)
     changing = (*rows.device_row(device)[4:], *rows.label_row(device), *rows.reached_row(device)[: -len(known)])
-    connection.execute(REPLACE_DEVICE, (*changing, device.id))
-    connection.execute(RENAME_DEVICE, (device.profile, device.name, device.id, device.profile, device.name))
-    connection.execute(RENOTE_DEVICE, (*known, device.id, *known))
-
-
-def _replace_config(connection: sqlite3.Connection, config: BootstrapConfig) -> None:
-    connection.execute(REPLACE_CONFIG, (*rows.config_row(config)[1:], config.id))
-    connection.execute(REPLACE_DOCUMENT, (config.content, config.certificates, config.id))
-    connection.execute(UNLIST, (config.id,))
-    INSERT_LISTED.run(connection, rows.listed_rows(config))
+    return [
+        (REPLACE_DEVICE, (*changing, device.id)),
+        (RENAME_DEVICE, (device.profile, device.name, device.id, device.profile, device.name)),
+        (RENOTE_DEVICE, (*known, device.id, *known)),
+    ]
 
 
 def insert(connection: sqlite3.Connection, accepted: Sequence[Changes]) -> None:

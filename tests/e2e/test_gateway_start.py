@@ -86,7 +86,7 @@ async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("HTTP", "8080"),
-        ("DATABASE", "postgresql://localhost/x"),
+        ("DATABASE", "mysql://localhost/x"),
         ("MASTER_KEY", "5e5e5e5e"),
         ("ADMIN_TOKEN", "Zx9-Zx9"),
         ("LIMIT_SOURCE", "many"),

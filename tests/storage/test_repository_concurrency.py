@@ -186,7 +186,8 @@ async def test_closing_serves_what_was_asked_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("postgresql://user:password@host/name", "no store is named 'postgresql'"),
+        ("mysql://user:password@host/name", "no store is named 'mysql'"),
+        ("postgresql:user:password@host/name", "wants an address"),
         ("registry.db", "no store is named 'registry.db'"),
         ("", "no store is named ''"),
         ("sqlite:", "wants the path of a file"),

@@ -1,0 +1,1 @@
+"""The registry in PostgreSQL, which several gateways may share."""
