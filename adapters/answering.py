@@ -12,7 +12,7 @@ import structlog
 from adapters.attending import Attendance, Holds
 from adapters.exchange import Carrier, Closing, Dialect, Guest, Inbound, Meter, Outbound, Peer, Success
 from adapters.facing import Face
-from adapters.kept_answers import KeptAnswers
+from adapters.kept_answers import KeptAnswers, OwnAnswers
 from adapters.owned import OwnedWork
 from adapters.repeating import OtherRequest, Repeats
 from adapters.router import Match, Miss
@@ -25,6 +25,8 @@ from core.messages import Context, Identity, Login, OscoreKnown, OscoreQuestion,
 from core.model import EventKind
 from core.ports import Clock, Entropy
 from core.topic_spaces import Grants, TopicSpace
+
+_DIGEST_KEY_BYTES = 32
 
 UseCase = Callable[[Any, Context], Awaitable[Any]]
 A = TypeVar("A")
@@ -70,7 +72,10 @@ class AnsweringConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answering:
-    """The exchange that protocols talk to. It owns the task of every request, so that no sender can stop one half-way."""
+    """The exchange that protocols talk to. It owns the task of every request, so that no sender can stop one half-way.
+
+    Without `repeats` the answers to requests with a key are this process's own.
+    """
 
     def __init__(
         self,
@@ -83,6 +88,7 @@ class Answering:
         meter: Meter,
         watches: Watches,
         config: AnsweringConfig,
+        repeats: Repeats | None = None,
     ) -> None:
         self._face = Face(dialects)
         self._use_cases = use_cases
@@ -95,8 +101,7 @@ class Answering:
         self._config = config
         self._log = structlog.get_logger("firstlight")
         self._work = OwnedWork(config.seconds)
-        answers = KeptAnswers(config.repeat_seconds, config.repeat_keys, config.repeat_bytes)
-        self._repeats = Repeats(answers, clock, entropy, meter)
+        self._repeats = repeats if repeats is not None else _own_repeats(config, clock, entropy, meter)
 
     def facing(self, face: Face) -> "Answering":
         """Return an exchange with this face that shares everything else with this one."""
@@ -305,6 +310,11 @@ class Answering:
 
     def _new_correlation(self) -> str:
         return new_id(self._clock.now(), self._entropy)
+
+
+def _own_repeats(config: AnsweringConfig, clock: Clock, entropy: Entropy, meter: Meter) -> Repeats:
+    kept = KeptAnswers(config.repeat_seconds, config.repeat_keys, config.repeat_bytes)
+    return Repeats(OwnAnswers(kept, clock), entropy.draw(_DIGEST_KEY_BYTES), clock, meter)
 
 
 _INTERNAL = Refusal(Reason.INTERNAL, "the request failed", check="internal")

@@ -22,7 +22,9 @@ from adapters.http.server import Page
 from adapters.listeners import Listeners, Listening
 from adapters.metrics import CONTENT_TYPE, PrometheusMeter
 from adapters.own_addresses import OwnAddresses
-from adapters.settings import Address
+from adapters.replicas.company import Company
+from adapters.replicas.presence import OwnPresence
+from adapters.settings import Address, without_password
 from adapters.single_use import MemorySingleUse
 from adapters.system import ScryptKeys, SystemClock, SystemEntropy
 from adapters.use_cases import Bound, Ports, bind
@@ -30,14 +32,16 @@ from adapters.watching import WatchedRepository, Watches
 from core.attestation import secret_row
 from core.audit import Audit
 from core.crypto.vault import SealBroken, Vault
-from core.errors import Refusal
+from core.errors import Conflict, Refusal
 from core.issuer import Issuer
 from core.model import DEFAULT_TENANT, Lookup
 from core.operate import bearer_lookup
 from core.oscore_states import OscoreStates
 from core.ports import Changes, Repository
 from core.queries import ProfilePage, TenantQuery
+from core.replicas import Replicas
 from storage import open_repository
+from storage.key_rings import open_key_ring
 
 PRUNE_SECONDS = 60.0
 VERSION = importlib.metadata.version("firstlight")
@@ -60,9 +64,8 @@ class Gateway:
         Raises `SettingError` where an address is taken or a key does not fit the registry.
         """
         secrets = keys.load(self.config, self.entropy)
-        vault = Vault(secrets.master(), self.entropy)
-        async with open_repository(self.config.database, queue=self.config.database_queue) as repository:
-            await _require_key(repository, vault)
+        async with open_repository(self.config.database_url, queue=self.config.database_queue) as repository:
+            vault = await self._open_vault(repository, secrets)
             await _set_device_limit(repository, self.config.device_limit)
             running = Running(self, repository, vault, secrets)
             try:
@@ -70,6 +73,14 @@ class Gateway:
                 yield running
             finally:
                 await running.stop()
+
+    async def _open_vault(self, repository: Repository, secrets: keys.Keys) -> Vault:
+        """Open what the registry is sealed under. Raises `SettingError` where a key does not fit it."""
+        async with open_key_ring(self.config.database_url) as ring:
+            masters = secrets.masters()
+            if masters.previous is None and not await ring.keys():  # one that was made before there were rings
+                await _require_key(repository, Vault(masters.sealing, self.entropy))
+            return await keys.open_vault(ring, masters, self.clock, self.entropy)
 
 
 class Running:
@@ -79,22 +90,39 @@ class Running:
         config = gateway.config
         self.config = config
         self.watches = Watches()
-        self.repository: Repository = WatchedRepository(repository, self.watches)
+        replicas: Replicas | None = getattr(repository, "replicas", None)  # of a store that several gateways can share
+        notifier = None if replicas is None else replicas.notifier
+        self.company = None if replicas is None else Company(replicas, vault, gateway.clock, self.watches, gateway.meter)
+        self.repository: Repository = WatchedRepository(repository, self.watches, notifier)
         self.secrets = secrets
         self.issuer = Issuer(vault, gateway.clock, gateway.entropy, ScryptKeys())
         self.audit = Audit(self.repository, gateway.clock, gateway.entropy, config.limit_events, gateway.meter.bound)
         self.own = OwnAddresses()
         self._log = gateway.log
         self._meter = gateway.meter
-        rabbitmq = rabbitmq_of(config, gateway.meter, lambda: self._broker_work)
+        elsewhere = None if self.company is None else self.company.admitted
+        rabbitmq = rabbitmq_of(config, gateway.meter, lambda: self._broker_work, elsewhere)
         authority = authority_of(config, self.issuer, gateway.meter)
-        challenges = MemorySingleUse(gateway.clock, gateway.entropy, gateway.meter.bound, config.challenges)
+        own_challenges = MemorySingleUse(gateway.clock, gateway.entropy, gateway.meter.bound, config.challenges)
+        challenges = own_challenges if replicas is None else replicas.single_use
         self._hooks = _hooks(config, gateway.meter)
-        ports = Ports(self.repository, self.issuer, self.audit, self.watches, authority, challenges, self._hooks, rabbitmq)
+        ports = Ports(
+            self.repository,
+            self.issuer,
+            self.audit,
+            self.watches,
+            authority,
+            challenges,
+            self._hooks,
+            OwnPresence(self.watches) if self.company is None else self.company.presence,
+            None if self.company is None else self.company.tallies,
+            rabbitmq,
+        )
         bound = bind(ports, config, self._admin(), self._reserved())
         self.answering = self._answering(gateway, bound)
-        self._broker_work = BrokerWork(config, ports, bound, self.answering, self.own, gateway.meter, rabbitmq)
-        states = OscoreStates(self.repository)
+        leadership = None if replicas is None else replicas.leadership
+        self._broker_work = BrokerWork(config, ports, bound, self.answering, self.own, gateway.meter, rabbitmq, leadership)
+        states = OscoreStates(self.repository, shared=replicas is not None)
         self._listeners = Listeners(config, self.answering, gateway.meter, self._pages(), states, self.own)
         self.listening = Listening()
         self._stopping = False
@@ -105,6 +133,8 @@ class Running:
         self.listening = await self._listeners.start()
         self.own.are(self.listening.http, self.listening.mqtt, self.listening.https, self.listening.mqtts)
         self._pruning = asyncio.create_task(self._prune())
+        if self.company is not None:
+            self.company.start()
         self._broker_work.start()
 
     async def stop(self) -> None:
@@ -112,10 +142,13 @@ class Running:
         self._stopping = True
         if self._pruning is not None:
             self._pruning.cancel()
+            await asyncio.wait((self._pruning,))  # it may have a connection to give back
         self._listeners.stop_accepting()
         seconds = self.config.drain_seconds
         left, _ = await asyncio.gather(self.answering.drain(seconds), self._listeners.drain(seconds))
         await self._broker_work.stop()
+        if self.company is not None:
+            await self.company.stop()
         await self._hooks.close()
         if left:
             self._log.warning("stopped before every request was answered", requests=left)
@@ -136,6 +169,7 @@ class Running:
         return spoken.first_segments(self.config) | {path.removeprefix("/") for path in self._pages()}
 
     def _answering(self, gateway: Gateway, bound: Bound) -> Answering:
+        terms = self.config.requests
         return Answering(
             (),
             bound.use_cases,
@@ -145,7 +179,8 @@ class Running:
             gateway.entropy,
             gateway.meter,
             self.watches,
-            self.config.requests,
+            terms,
+            None if self.company is None else self.company.repeats(terms.repeat_seconds, terms.seconds),
         )
 
     def _admin(self) -> Lookup:
@@ -181,13 +216,23 @@ class Running:
         return Page(200, CONTENT_TYPE, self._meter.exposition())
 
     async def _prune(self) -> None:
-        """Forget the oldest events from time to time."""
+        """Forget the oldest events from time to time, and look whether the master key is the right one still."""
         while True:
             try:
                 await self._forget_old_events()
             except Refusal as refusal:
                 self._log.warning("events could not be pruned", detail=refusal.detail)
+            await self._stay_on_ring()
             await asyncio.sleep(PRUNE_SECONDS)
+
+    async def _stay_on_ring(self) -> None:
+        try:
+            async with open_key_ring(self.config.database_url) as ring:
+                caution = await keys.stay(ring, self.secrets.masters(), self.issuer.clock, self.issuer.entropy)
+        except Refusal as refusal:
+            caution = f"the key ring could not be looked at: {refusal.detail}"
+        if caution:
+            self._log.warning(caution)
 
     async def _forget_old_events(self) -> None:
         while await self.repository.prune_events(self.config.events_keep):
@@ -257,7 +302,7 @@ def _announce(gateway: Gateway, running: Running) -> None:
     for path in running.secrets.made:
         gateway.log.warning("a secret was made for the first start; keep a copy of it in a safe place", file=str(path))
     listening = {name: ",".join(map(str, addresses)) or "off" for name, addresses in _shown(running.listening).items()}
-    gateway.log.info("listening", **listening, database=gateway.config.database)
+    gateway.log.info("listening", **listening, database=without_password(gateway.config.database))
 
 
 def _shown(listening: Listening) -> dict[str, tuple[Address, ...]]:
@@ -272,16 +317,17 @@ async def _require_key(repository: Repository, vault: Vault) -> None:
         try:
             vault.open(profile.provision_secret, secret_row(profile.id))
         except SealBroken as error:
-            raise SettingError(
-                "FIRSTLIGHT_MASTER_KEY: the registry was sealed with another master key; give the one it was made with"
-            ) from error
+            raise SettingError(keys.WRONG_KEY) from error
 
 
 async def _set_device_limit(repository: Repository, limit: int | None) -> None:
-    tenant = await repository.read(TenantQuery(DEFAULT_TENANT))
-    if tenant is not None and tenant.device_limit != limit:
+    while True:
+        tenant = await repository.read(TenantQuery(DEFAULT_TENANT))
+        if tenant is None or tenant.device_limit == limit:
+            return
         changed = msgspec.structs.replace(tenant, device_limit=limit, version=tenant.version + 1)
-        await repository.commit(Changes(replace=(changed,)))
+        with contextlib.suppress(Conflict):  # another gateway changed it at this moment, perhaps to the same
+            await repository.commit(Changes(replace=(changed,)))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

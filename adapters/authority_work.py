@@ -27,10 +27,18 @@ class AuthorityWork(msgspec.Struct, frozen=True):
     certifier: Certifier | None = None
 
     def use_cases(
-        self, repository: Repository, issuer: Issuer, audit: Audit, authenticate: Authenticate, config: Config
+        self,
+        repository: Repository,
+        issuer: Issuer,
+        audit: Audit,
+        authenticate: Authenticate,
+        config: Config,
+        limits: tuple[Buckets, Buckets],
     ) -> dict[type, Any]:
-        """Return the use cases of devices that ask for a certificate, and of anybody who checks one."""
-        limits = Buckets(config.limit_source), Buckets(config.limit_signing)
+        """Return the use cases of devices that ask for a certificate, and of anybody who checks one.
+
+        `limits` are those of sources and of devices.
+        """
         bounds = config.ca_bounds
         return {
             SignRequest: SignCertificates(repository, issuer, audit, authenticate, self.certifier, *limits),

@@ -10,9 +10,10 @@ import structlog
 from adapters import spoken
 from adapters.answering import Answering
 from adapters.brokers.address import client_context
-from adapters.brokers.admissions import Attention
+from adapters.brokers.admissions import Attention, Elsewhere
 from adapters.brokers.dynamic_security.keeper import DynamicSecurity, Terms
 from adapters.brokers.dynamic_security.reading import Reader
+from adapters.brokers.event_feed import Hindsight
 from adapters.brokers.lifecycle_events import LifecycleEvents
 from adapters.brokers.link import PACKET_BYTES, Link
 from adapters.brokers.rabbitmq import RabbitMq
@@ -28,8 +29,10 @@ from adapters.settings import Address
 from adapters.use_cases import Bound, Ports
 from core.messages import Identity
 from core.model import Event
+from core.replicas import Leadership
 
 EVENTS, REQUESTS, DYNAMIC_SECURITY = "events", "requests", "dynamic-security"
+_ALONE: Final = frozenset({EVENTS, DYNAMIC_SECURITY})  # requests the broker itself shares among replicas
 _ALL_SPOKEN: Final = Address("", 0)
 _PROPERTIES_BYTES: Final = 65_536
 
@@ -40,7 +43,9 @@ class _Runs(Protocol):
     async def run(self) -> None: ...
 
 
-def rabbitmq_of(config: Config, meter: Meter, work: Callable[[], "BrokerWork"]) -> RabbitMq | None:
+def rabbitmq_of(
+    config: Config, meter: Meter, work: Callable[[], "BrokerWork"], elsewhere: Elsewhere | None = None
+) -> RabbitMq | None:
     """Return what closes connections at RabbitMQ, None where it is not switched on.
 
     Use cases stand on it, and it stands on them: so `work` is called for the rest of it, not before somebody is let in.
@@ -52,11 +57,15 @@ def rabbitmq_of(config: Config, meter: Meter, work: Callable[[], "BrokerWork"]) 
         return await work().bound.acquaintances.named(username, client_id)
 
     api = ManagementApi(config.rabbitmq_api, config.rabbitmq_password)
-    return RabbitMq(api, lambda: work().attention, whose, meter)
+    return RabbitMq(api, lambda: work().attention, whose, meter, elsewhere=elsewhere)
 
 
 class BrokerWork:
-    """Runs in tasks of its own from `start` to `stop`. With RabbitMQ, `attention` is what that asks about who it let in."""
+    """Runs in tasks of its own from `start` to `stop`. With RabbitMQ, `attention` is what that asks about who it let in.
+
+    Of several replicas the one that has the `leadership` publishes events and keeps a broker's dynamic security. All of them
+    have RabbitMQ close connections, each those that it let in, and those of replicas that are no more: the broker lists them.
+    """
 
     def __init__(
         self,
@@ -67,6 +76,7 @@ class BrokerWork:
         own: OwnAddresses,
         meter: Meter,
         rabbitmq: RabbitMq | None,
+        leadership: Leadership | None = None,
     ) -> None:
         self.bound = bound
         if rabbitmq is not None:
@@ -77,6 +87,7 @@ class BrokerWork:
         self._own = own
         self._meter = meter
         self._rabbitmq = rabbitmq
+        self._leadership = leadership
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -100,13 +111,26 @@ class BrokerWork:
                 REQUESTS: self._requests,
                 DYNAMIC_SECURITY: self._dynamic_security,
             }
-            works += [made[use]().run() for use in self._config.broker_for]
+            works += [self._led(use, made[use]) for use in self._config.broker_for]
         return works
+
+    async def _led(self, use: str, made: Callable[[], _Runs]) -> None:
+        """Do a work; where all replicas doing it would do it twice, as long as this one leads, and from its beginning then."""
+        if self._leadership is None or use not in _ALONE:
+            await made().run()
+        else:
+            await self._leadership.lead(f"broker {use}", lambda: made().run())
 
     def _events(self) -> LifecycleEvents:
         ports = self._ports
         return LifecycleEvents(
-            self._link(EVENTS), ports.repository, ports.watches, ports.issuer.clock, _written, self._config.broker_prefix
+            self._link(EVENTS),
+            ports.repository,
+            ports.watches,
+            ports.issuer.clock,
+            _written,
+            self._config.broker_prefix,
+            hindsight=None if self._leadership is None else Hindsight(),
         )
 
     def _requests(self) -> Requests:

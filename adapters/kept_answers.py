@@ -1,9 +1,11 @@
-"""Answers that are kept for a while, by what was asked: in this process, and behind one small class."""
+"""Answers that are kept for a while, by what was asked: what keeps them, and that which does so in this process."""
 
 from collections import Counter, OrderedDict
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
+
+from core.ports import Clock
 
 _ENTRY_BYTES = 1_024  # what an answer is reckoned to cost beside its texts
 
@@ -23,12 +25,60 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     until: float = 0.0
 
 
-class KeptAnswers:
-    """The answers of the last `seconds`, so many and so many bytes at most; the oldest goes first.
+class UnderWay(msgspec.Struct, frozen=True):
+    """A request that is being answered by somebody else at this moment; `print` is the digest of all that it asks."""
 
-    Replicas do not share them: a store that they share takes the place of this class. A request whose answer is not found is
-    performed, as it is without a key.
-    """
+    print: bytes
+
+
+class Answers(Protocol):
+    """Keeps answers by scope. A request whose answer is not found is performed, as it is without a key."""
+
+    async def begin(self, scope: bytes, name: bytes, print_: bytes) -> Kept | UnderWay | None:
+        """Return what was answered there, or that it is being answered; None: the caller does it, then keeps or drops.
+
+        Raises `Refusal` UNAVAILABLE.
+        """
+        ...
+
+    async def keep(self, scope: bytes, kept: Kept) -> bool:
+        """Keep an answer; False: there is not room enough for all. Never raises for the store's sake."""
+        ...
+
+    async def drop(self, scope: bytes) -> None:
+        """Take note that there is no answer to be kept. Never raises for the store's sake."""
+        ...
+
+    async def knows(self, name: bytes) -> bool:
+        """Tell whether anything was answered under this name, whatever the scope. Raises `Refusal` UNAVAILABLE."""
+        ...
+
+
+class OwnAnswers:
+    """Those of this process alone, which knows itself what is under way. Satisfies `Answers`."""
+
+    def __init__(self, kept: "KeptAnswers", clock: Clock) -> None:
+        self._kept = kept
+        self._clock = clock
+
+    async def begin(self, scope: bytes, name: bytes, print_: bytes) -> Kept | None:
+        """Return what was answered there."""
+        return self._kept.find(scope, self._clock.monotonic())
+
+    async def keep(self, scope: bytes, kept: Kept) -> bool:
+        """Keep an answer; False: another that was not old yet had to go for it, or itself."""
+        return self._kept.keep(scope, kept, self._clock.monotonic())
+
+    async def drop(self, scope: bytes) -> None:
+        """Do nothing: nothing was put down for a request under way."""
+
+    async def knows(self, name: bytes) -> bool:
+        """Tell whether anything was answered under this name."""
+        return self._kept.knows(name, self._clock.monotonic())
+
+
+class KeptAnswers:
+    """The answers of the last `seconds`, so many and so many bytes at most; the oldest goes first."""
 
     def __init__(self, seconds: float, entries: int, size: int) -> None:
         self._seconds = seconds

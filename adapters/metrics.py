@@ -2,11 +2,11 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -31,7 +31,10 @@ class PrometheusMeter(Collector):
         self._durations: dict[tuple[Carrier, str, str], _Durations] = {}
         self._bounds: Counter[str] = Counter()
         self._levels: dict[str, float] = {}
+        self._asked: dict[str, Callable[[], float]] = {}
         self._hooks: dict[str, _Durations] = {}
+        self._commits: dict[str, _Durations] = {}
+        self._build: dict[str, str] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -52,12 +55,27 @@ class PrometheusMeter(Collector):
         """Set a level."""
         self._levels[name] = value
 
+    def asked(self, name: str, ask: Callable[[], float]) -> None:
+        """Have a level asked for whenever the figures are shown; `ask` must not wait."""
+        self._asked[name] = ask
+
     def hook(self, outcome: str, seconds: float) -> None:
         """Count one question to a hook and the time it took."""
         durations = self._hooks.get(outcome)
         if durations is None:
             durations = self._hooks[outcome] = _Durations()
         durations.observe(seconds)
+
+    def commit(self, outcome: str, seconds: float) -> None:
+        """Count one commit and the time it took."""
+        durations = self._commits.get(outcome)
+        if durations is None:
+            durations = self._commits[outcome] = _Durations()
+        durations.observe(seconds)
+
+    def build(self, version: str, schema: int) -> None:
+        """Say which version this is, and which schema of its kind of database it knows; 0: that has none."""
+        self._build = {"version": version, "schema": str(schema)}
 
     def exposition(self) -> bytes:
         """Return all figures as text."""
@@ -80,13 +98,12 @@ class PrometheusMeter(Collector):
         levels = GaugeMetricFamily("firstlight_level", "Levels, by their name.", labels=("level",))
         for name, value in self._levels.items():
             levels.add_metric((name,), value)
+        for name, ask in self._asked.items():
+            levels.add_metric((name,), ask())
         yield levels
-        hooks = HistogramMetricFamily(
-            "firstlight_hook_seconds", "Time from question to answer, by outcome.", labels=("outcome",)
-        )
-        for word, durations in self._hooks.items():
-            hooks.add_metric((word,), durations.buckets(), durations.sum)
-        yield hooks
+        yield _by_outcome("firstlight_hook_seconds", "Time from question to answer, by outcome.", self._hooks)
+        yield _by_outcome("firstlight_commit_seconds", "Time that commits took, by outcome.", self._commits)
+        yield InfoMetricFamily("firstlight_build", "Version, and the schema that it knows.", self._build or None)
 
 
 class _Durations:
@@ -105,3 +122,10 @@ class _Durations:
     def buckets(self) -> list[tuple[str, float]]:
         """Return the cumulative counts that Prometheus wants."""
         return list(zip(_BOUNDARIES, accumulate(self._counts), strict=True))
+
+
+def _by_outcome(name: str, documentation: str, durations: dict[str, _Durations]) -> Metric:
+    family = HistogramMetricFamily(name, documentation, labels=("outcome",))
+    for outcome, taken in durations.items():
+        family.add_metric((outcome,), taken.buckets(), taken.sum)
+    return family

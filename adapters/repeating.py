@@ -18,14 +18,14 @@ import cbor2
 import msgspec
 
 from adapters.exchange import Inbound, Meter
-from adapters.kept_answers import Kept, KeptAnswers
+from adapters.kept_answers import Answers, Kept, UnderWay
 from core.errors import Reason, Refusal
 from core.limits import Buckets, Rate
 from core.messages import AnnounceClaims, ConnectRequest, Context, EnrolRequest, ProvisionRequest, SignRequest
 from core.model import Secret
 from core.operate.associating import AssociateByCode, ClaimDevice
 from core.operate.messages import Operation
-from core.ports import Clock, Entropy
+from core.ports import Clock
 
 KEY_CHARACTERS: Final = 255
 MEMBER: Final = "idempotency_key"
@@ -36,6 +36,11 @@ _PASSING = frozenset({Reason.UNAVAILABLE, Reason.TOO_MANY, Reason.INTERNAL, Reas
 _NOT_KEPT = _PASSING | {Reason.UNAUTHENTICATED}  # a wrong secret is as wrong again, and strangers are to take no room here
 _UNDECIDED = ("approval.", "device.not_allocated")  # an operator may decide any time, and the device asks until then
 _OTHERS = Rate(1.0, 100.0)
+_NOTHING: Final = object()
+_LOOK_SECONDS = 0.05  # after which it is looked whether somebody else's answer is there, the longer the later
+_MOST_LOOK_SECONDS = 0.5
+_PATIENCE_SECONDS = 8.0
+_RETRY_SECONDS = 5.0
 
 _WHO: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
     {
@@ -74,10 +79,11 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class _Running:
-    """A request under way that others wait for."""
+    """A request under way here, that others wait for."""
 
     def __init__(self, print_: bytes) -> None:
         self.print = print_
+        self.is_known = False  # by its name, from others
         self.done = asyncio.Event()
 
 
@@ -90,13 +96,19 @@ class Repeats:
     are not. An answer
     that was given on a protected wire is not repeated on another. Who tries other secrets under a key that is known counts
     against its source, and is soon answered as if it had sent none, within the limits of what it asks for.
+
+    `secret` keys the digests by which requests are known; all who share `answers` have it in common. Who waits for an answer
+    that somebody else is to give is sent away after `patience` seconds: whoever was at it may be no more.
     """
 
-    def __init__(self, answers: KeptAnswers, clock: Clock, entropy: Entropy, meter: Meter) -> None:
+    def __init__(
+        self, answers: Answers, secret: bytes, clock: Clock, meter: Meter, *, patience: float = _PATIENCE_SECONDS
+    ) -> None:
+        self._patience = patience
         self._answers = answers
         self._clock = clock
         self._meter = meter
-        self._secret = entropy.draw(32)
+        self._secret = secret
         self._running: dict[bytes, _Running] = {}
         self._others = Buckets(_OTHERS)
 
@@ -119,45 +131,76 @@ class Repeats:
     async def perform(self, ask: Ask, perform: Perform, message: Any, context: Context) -> Any:
         """Return the answer that was given before, that of the same request under way, or else perform the request.
 
-        Raises the `Refusal` that was or is decided, `OtherRequest` where the key stands for another request.
+        Raises the `Refusal` that was or is decided, `OtherRequest` where the key stands for another request, UNAVAILABLE where
+        the answer cannot be had now.
         """
-        if self._is_guessing(ask, context):
+        if self._others.wait(context.stranger, self._clock.monotonic()):
             return await perform(message, context)
+        pause, waited = _LOOK_SECONDS, 0.0
         while True:
-            kept = self._answers.find(ask.scope, self._clock.monotonic())
-            if kept is not None:
-                return _again(kept, ask, context)
             running = self._running.get(ask.scope)
-            if running is None:
+            if running is not None:
+                _require_same(running.print, ask)
+                await running.done.wait()
+                continue
+            there = await self._begin(ask)
+            if there is None:
                 return await self._first(ask, perform, message, context)
-            _require_same(running.print, ask)
-            await running.done.wait()
+            if isinstance(there, Kept):
+                return _again(there, ask, context)
+            _require_same(there.print, ask)
+            if waited >= self._patience:
+                detail = "the same request is being answered, try again"
+                raise Refusal(Reason.UNAVAILABLE, detail, check=CHECK, retry_after=_RETRY_SECONDS)
+            await asyncio.sleep(pause)
+            pause, waited = min(2 * pause, _MOST_LOOK_SECONDS), waited + pause
+
+    async def _begin(self, ask: Ask) -> Kept | UnderWay | None:
+        """Take a request on, so that others of this process wait for it from here on, unless it is somebody else's."""
+        running = self._running[ask.scope] = _Running(ask.print)
+        there: Kept | UnderWay | None = UnderWay(ask.print)
+        try:
+            running.is_known = await self._answers.knows(ask.name)
+            there = await self._answers.begin(ask.scope, ask.name, ask.print)
+            return there
+        finally:
+            if there is not None:
+                self._end(ask)
 
     async def _first(self, ask: Ask, perform: Perform, message: Any, context: Context) -> Any:
-        running = self._running[ask.scope] = _Running(ask.print)
+        kept: Any = _NOTHING
         try:
-            result = await perform(message, context)
+            if self._is_guessing(ask, context):
+                return await perform(message, context)
+            kept = await perform(message, context)
+            return kept
         except Refusal as refusal:
             if refusal.reason not in _NOT_KEPT and not refusal.check.startswith(_UNDECIDED):
-                self._keep(ask, _untold(refusal), context)
+                kept = _untold(refusal)
             raise
-        else:
-            self._keep(ask, result, context)
-            return result
         finally:
-            del self._running[ask.scope]
-            running.done.set()
+            try:
+                await self._leave(ask, kept, context)
+            finally:
+                self._end(ask)
 
-    def _keep(self, ask: Ask, answer: Any, context: Context) -> None:
+    async def _leave(self, ask: Ask, answer: Any, context: Context) -> None:
+        """Keep what was answered, or nothing."""
+        if answer is _NOTHING:
+            await self._answers.drop(ask.scope)
+            return
         size = len(_text(answer)) if not isinstance(answer, Refusal) else len(answer.detail)
         kept = Kept(name=ask.name, print=ask.print, answer=answer, secure=context.secure, size=size)
-        if not self._answers.keep(ask.scope, kept, self._clock.monotonic()):
+        if not await self._answers.keep(ask.scope, kept):
             self._meter.bound("requests.repeat_keys")
+
+    def _end(self, ask: Ask) -> None:
+        self._running.pop(ask.scope).done.set()
 
     def _is_guessing(self, ask: Ask, context: Context) -> bool:
         """Count a request whose key is known from others alone; tell whether its source sent too many of these."""
         now = self._clock.monotonic()
-        if self._answers.knows(ask.name, now) and self._answers.find(ask.scope, now) is None:
+        if self._running[ask.scope].is_known:
             self._others.take(context.stranger, now)
         return self._others.wait(context.stranger, now) > 0
 

@@ -26,6 +26,10 @@ class MemorySingleUse:
     def __len__(self) -> int:
         return len(self._until)
 
+    def now(self) -> float:
+        """Return the monotonic time: a clock of day that is put back would make what was used good again."""
+        return self._clock.monotonic()
+
     async def spend(self, identity: bytes, until: float) -> bool:
         """Use something; False: it was used before. Raises `Refusal` UNAVAILABLE, with `retry_after`, when there is no room."""
         now = self._clock.monotonic()

@@ -10,6 +10,7 @@ from adapters.answering import UseCase
 from adapters.authority_work import AuthorityWork
 from adapters.config import Config
 from adapters.dialects import brokers, operator, thingsboard
+from adapters.replicas.tallies import Tallies
 from adapters.watching import Watches
 from core.acquaintance import Acquaintances
 from core.announce import Announce
@@ -25,7 +26,7 @@ from core.fields import ReadFields, WriteFields
 from core.firmware import NoteFirmware, TellFirmware
 from core.handshakes import Handshakes
 from core.issuer import Issuer
-from core.limits import Buckets
+from core.limits import Buckets, Rate
 from core.lockout import Lockout
 from core.login import OperatorLogin
 from core.logins import Logins
@@ -44,14 +45,13 @@ from core.messages import (
     ReportFirmware,
     SetFields,
 )
-from core.model import DeviceId, Lookup
-from core.notices import session_key
+from core.model import Lookup
 from core.open_session import OpenSessions
 from core.operate import Operate
 from core.operate.directing import LogIn
 from core.operate.messages import Operation, Operations
 from core.permit import Permit
-from core.ports import BrokerAccess, Hooks, Repository, SingleUse
+from core.ports import BrokerAccess, Hooks, Presence, Repository, SingleUse
 from core.provision import Provision
 from core.report import TakeReport
 from core.strategy import APPROVE_NEW
@@ -62,7 +62,7 @@ OPTIONS = thingsboard.OPTIONS | {WEAK_SIGN_METHODS, APPROVE_NEW}
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """What use cases stand on."""
+    """What use cases stand on. With `tallies` limits are counted together with other replicas."""
 
     repository: Repository
     issuer: Issuer
@@ -71,6 +71,8 @@ class Ports(msgspec.Struct, frozen=True):
     authority: AuthorityWork
     challenges: SingleUse
     hooks: Hooks
+    presence: Presence
+    tallies: Tallies | None = None
     access: BrokerAccess | None = None
 
 
@@ -84,21 +86,12 @@ class Bound(msgspec.Struct, frozen=True):
     handshakes: Handshakes
 
 
-class _Presence(msgspec.Struct, frozen=True):
-    """Knows who is connected by who is watched over. Satisfies `core.ports.Presence`."""
-
-    watches: Watches
-
-    def is_connected(self, device: DeviceId) -> bool:
-        """Tell whether a device has an open connection here on which it proved itself."""
-        return self.watches.is_watched(session_key(device))
-
-
 def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) -> Bound:
     """Bind them. `admin` is the admin token's, `reserved` are the ids that no tenant may have."""
     base = (ports.repository, ports.issuer, ports.audit)
-    provision = Provision(*base, Buckets(config.limit_source), Buckets(config.limit_claim_key), ports.hooks)
-    failures = _lockout(config)
+    limits = _Limits(config, ports.tallies)
+    provision = Provision(*base, *limits.claiming("provision"), ports.hooks)
+    failures = limits.lockout("devices")
     authenticate = Authenticate(*base, failures, provision, config.plain.default)
     permit = Permit(ports.repository, ports.issuer)
     acquaintances = Acquaintances(Logins(ports.repository, ports.issuer), authenticate.holds)
@@ -107,21 +100,21 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
     operate = Operate(
         *base,
         admin,
-        _lockout(config),
+        limits.lockout("operators"),
         OPTIONS,
         reserved,
         claiming,
-        _Presence(ports.watches),
+        ports.presence,
         certifier=ports.authority.certifier,
     )
 
     return Bound(
         {
             ProvisionRequest: provision,
-            **_of_strangers(base, ports, config),
+            **_of_strangers(base, ports, config, limits),
             **_of_devices(base, authenticate, claiming),
-            **ports.authority.use_cases(*base, authenticate, config),
-            LogIn: OperatorLogin(*base, _lockout(config), config.session_seconds),
+            **ports.authority.use_cases(*base, authenticate, config, limits.signing()),
+            LogIn: OperatorLogin(*base, limits.lockout("logins"), config.session_seconds),
             Operation: operate,
             Operations: operate.each,
             operator.DescribeApi: operator.describe,
@@ -137,19 +130,39 @@ def bind(ports: Ports, config: Config, admin: Lookup, reserved: frozenset[str]) 
     )
 
 
-def _lockout(config: Config) -> Lockout:
-    """Return a rule with tables of its own; without a limit for sources there is none at all."""
-    source = config.limit_failures
-    return Lockout(source, config.limit_failures_pair if source.per_second else source)
+class _Limits(msgspec.Struct, frozen=True):
+    """Makes limits with tables of their own, each of which is known to other replicas by a word."""
+
+    config: Config
+    tallies: Tallies | None
+
+    def lockout(self, word: str) -> Lockout:
+        """Return a rule for wrong secrets; without a limit for sources there is none at all."""
+        source = self.config.limit_failures
+        pair = self.config.limit_failures_pair if source.per_second else source
+        return Lockout(source, pair) if self.tallies is None else self.tallies.lockout(word, source, pair)
+
+    def claiming(self, word: str) -> tuple[Buckets, Buckets]:
+        """Return the limits of sources and of claim keys."""
+        config = self.config
+        return self._buckets(f"{word}.sources", config.limit_source), self._buckets(f"{word}.keys", config.limit_claim_key)
+
+    def signing(self) -> tuple[Buckets, Buckets]:
+        """Return the limits of sources and of devices that ask for certificates."""
+        config = self.config
+        return self._buckets("signing.sources", config.limit_source), self._buckets("signing.devices", config.limit_signing)
+
+    def _buckets(self, word: str, rate: Rate) -> Buckets:
+        return Buckets(rate) if self.tallies is None else self.tallies.buckets(word, rate)
 
 
 _Base = tuple[Repository, Issuer, Audit]
 
 
-def _of_strangers(base: _Base, ports: Ports, config: Config) -> dict[type, Any]:
+def _of_strangers(base: _Base, ports: Ports, config: Config, limits: _Limits) -> dict[type, Any]:
     """Return those for devices that have no identity yet."""
-    signing = Buckets(config.limit_source), Buckets(config.limit_claim_key)  # these count what is wrong alone
-    failures = _lockout(config)  # of both forms together: a wrong proof is a wrong key
+    signing = limits.claiming("enrolment")  # these count what is wrong alone
+    failures = limits.lockout("configurations")  # of both forms together: a wrong proof is a wrong key
     shared_key = bootstrap_key.parse(config.bootstrap_encrypt_key, config.bootstrap_key_format)
     return {
         EnrolRequest: Enrol(*base, *signing, ports.hooks),

@@ -1,15 +1,19 @@
 """Who wants to know when something behind an answer changes, and the registry that tells them."""
 
 import asyncio
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable
 from functools import partial
 
-from core.notices import ANY_CHANNEL, names_of
+from core.notices import ANY_CHANNEL, EVERYTHING, names_of
 from core.ports import Changes, Notifier, Repository
 from core.queries import Query, S
 
 Changed = Callable[[], None]
 Told = Callable[[frozenset[str]], None]
+_AT_ONCE = 20
+_LEAST_SECONDS = 0.01  # from some watchers to the next: each may ask the registry
+_SPREAD_SECONDS = 10.0
 _NAMES = 64  # beyond them a watcher is told of every channel: its names would cost more than its questions
 
 
@@ -69,18 +73,32 @@ class Watches:
         return name in self._watchers
 
     def tell(self, names: frozenset[str]) -> None:
-        """Tell those whom a change behind these names may concern, each once."""
+        """Tell those whom a change behind these names may concern, each once; `EVERYTHING` concerns all."""
         for follower in tuple(self._followers.values()):
             _safely(partial(follower, names))
-        if not self._watchers:
-            return
-        told: dict[_Watch, None] = {}
-        for name in names & self._watchers.keys():
+        if EVERYTHING in names:
+            self.tell_all()
+        elif self._watchers:
+            _tell(self._behind(names & self._watchers.keys()))
+
+    def tell_all(self) -> None:
+        """Tell all who watch, in no order, over some seconds where they are many: each may ask the registry at once."""
+        waiting = list(self._behind(self._watchers.keys()))
+        random.shuffle(waiting)
+        pause = min(_LEAST_SECONDS, _SPREAD_SECONDS * _AT_ONCE / max(len(waiting), 1))
+        for number, start in enumerate(range(0, len(waiting), _AT_ONCE)):
+            asyncio.get_running_loop().call_later(number * pause, _tell, waiting[start : start + _AT_ONCE])
+
+    def _behind(self, names: Iterable[str]) -> dict[_Watch, None]:
+        """Return the watchers behind some names, each once."""
+        found: dict[_Watch, None] = {}
+        for name in names:
             there = self._watchers[name]
-            told |= there if isinstance(there, dict) else {there: None}
-        for watch in told:
-            if watch.changed is not None:  # another one, told before, may have ended its watch
-                _safely(watch.changed)
+            if isinstance(there, dict):
+                found |= there
+            else:
+                found[there] = None
+        return found
 
     def forget(self, watch: _Watch) -> None:
         """Let go of a watcher whose watch is over."""
@@ -91,6 +109,12 @@ class Watches:
                 there.pop(watch, None)
             if there is watch or there == {}:
                 del self._watchers[name]
+
+
+def _tell(watches: Iterable[_Watch]) -> None:
+    for watch in watches:
+        if watch.changed is not None:  # it, or another one that was told before, may have ended its watch
+            _safely(watch.changed)
 
 
 def _safely(told: Callable[[], None]) -> None:

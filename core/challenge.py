@@ -17,7 +17,7 @@ from core.fetching import ATTEMPTS, Fetching, forbidden
 from core.issuer import Issuer
 from core.lockout import Lockout
 from core.messages import AskChallenge, ChallengeOffered, Context, ProvenBootstrap, SealedBootstrap
-from core.ports import Clock, Repository, SingleUse
+from core.ports import Repository, SingleUse
 from core.queries import KeySnapshot
 
 LIFETIME_SECONDS = 60
@@ -35,7 +35,7 @@ class OfferChallenge(msgspec.Struct, frozen=True):
         """Return a challenge that is good for this external id and nonce, once and for a while. Nothing of it is kept."""
         nonce = self.issuer.entropy.draw(NONCE_BYTES)
         parties = Parties(request.external_id, request.nonce, nonce)
-        until = _milliseconds(self.issuer.clock) + self.lifetime_seconds * 1000
+        until = _milliseconds(self.single_use) + self.lifetime_seconds * 1000
         challenge = challenge_offers.write(parties, until, self.single_use.epoch, self.issuer.vault)
         return ChallengeOffered(challenge=challenge, nonce=nonce, lifetime_seconds=self.lifetime_seconds)
 
@@ -110,7 +110,7 @@ class BootstrapByChallenge(msgspec.Struct, frozen=True):
             return "challenge.foreign"
         if not offer.is_for(request.external_id, request.nonce):
             return "challenge.swapped"
-        return "challenge.expired" if offer.until <= _milliseconds(self.issuer.clock) else ""
+        return "challenge.expired" if offer.until <= _milliseconds(self.single_use) else ""
 
     async def _spend(self, offer: Offer) -> bool:
         """Use a challenge up. Only a right proof does: strangers can neither use up a device's nor fill what remembers them."""
@@ -119,6 +119,6 @@ class BootstrapByChallenge(msgspec.Struct, frozen=True):
         return True
 
 
-def _milliseconds(clock: Clock) -> int:
-    """Return monotonic time: a clock of day that is put back would make a used challenge good again."""
-    return int(clock.monotonic() * 1000)
+def _milliseconds(single_use: SingleUse) -> int:
+    """Return the time of what remembers used challenges: that of another clock could make one good again."""
+    return int(single_use.now() * 1000)

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections import OrderedDict
+from typing import Protocol
 
 import msgspec
 
@@ -39,13 +40,35 @@ class Rate(msgspec.Struct, frozen=True):
     burst: float
 
 
-class Buckets:
-    """A token bucket for each key; beyond `entries` keys the longest unused is forgotten, which only ever forgives."""
+class Ledger(Protocol):
+    """Who wants to know what is taken of some buckets, to have it taken elsewhere, too."""
 
-    def __init__(self, rate: Rate, entries: int = 50_000) -> None:
+    def name(self, key: str) -> str:
+        """Return what a key is called here and elsewhere, which shows nothing of it."""
+        ...
+
+    def took(self, name: str, rate: Rate | None) -> None:
+        """Take note of one token, of what has a rate of its own or not."""
+        ...
+
+    def attach(self, buckets: "Buckets") -> None:
+        """Have what is taken elsewhere taken of these buckets."""
+        ...
+
+
+class Buckets:
+    """A token bucket for each key; beyond `entries` keys the longest unused is forgotten, which only ever forgives.
+
+    With a `ledger` they are one set with those that others have: each tells what it took, and is told (`taken`).
+    """
+
+    def __init__(self, rate: Rate, entries: int = 50_000, ledger: Ledger | None = None) -> None:
         self._rate = rate
         self._entries = entries
+        self._ledger = ledger
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        if ledger is not None:
+            ledger.attach(self)
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -58,24 +81,41 @@ class Buckets:
         rate = rate or self._rate
         if not rate.per_second:
             return 0.0
+        if self._ledger is not None:
+            key = self._ledger.name(key)
         tokens = self._tokens(key, now, rate)
         wait = _wait(tokens, rate)
         self._buckets[key] = (tokens if wait else tokens - 1, now)
         self._buckets.move_to_end(key)
         if len(self._buckets) > self._entries:
             self._buckets.popitem(last=False)
+        if self._ledger is not None and not wait:
+            self._ledger.took(key, None if rate is self._rate else rate)
         return wait
+
+    def taken(self, name: str, count: int, now: float, rate: Rate | None = None) -> None:
+        """Take what was taken elsewhere under a name of the ledger, though less be there: those were too many."""
+        rate = rate or self._rate
+        if not rate.per_second:
+            return
+        self._buckets[name] = (max(self._tokens(name, now, rate) - count, -rate.burst), now)
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > self._entries:
+            self._buckets.popitem(last=False)
 
     def wait(self, key: str, now: float) -> float:
         """Return what `take` would, and take nothing."""
-        return _wait(self._tokens(key, now, self._rate), self._rate) if self._rate.per_second else 0.0
+        return _wait(self._tokens(self._named(key), now, self._rate), self._rate) if self._rate.per_second else 0.0
 
     def is_full(self, key: str, now: float, rate: Rate) -> bool:
         """Tell whether nothing was taken lately of what has a rate of its own."""
-        return self._tokens(key, now, rate) >= rate.burst
+        return self._tokens(self._named(key), now, rate) >= rate.burst
 
-    def _tokens(self, key: str, now: float, rate: Rate) -> float:
-        tokens, then = self._buckets.get(key, (rate.burst, now))
+    def _named(self, key: str) -> str:
+        return key if self._ledger is None else self._ledger.name(key)
+
+    def _tokens(self, name: str, now: float, rate: Rate) -> float:
+        tokens, then = self._buckets.get(name, (rate.burst, now))
         return min(rate.burst, tokens + (now - then) * rate.per_second)
 
 

@@ -31,9 +31,14 @@ class OscoreLease(msgspec.Struct, frozen=True):
 
 
 class OscoreStates(msgspec.Struct, frozen=True):
-    """The use case. Leases of one context never overlap, whoever asks and from however many gateways."""
+    """The use case. Leases of one context never overlap, whoever asks and from however many gateways.
+
+    Where the registry is `shared` with others, any of them may take a context up at any time, and its window with it: what was
+    received there is not known here. `newest` tells.
+    """
 
     repository: Repository
+    shared: bool = False
 
     async def open(self, credential: CredentialId) -> OscoreLease:
         """Take a context up where it was left.
@@ -54,10 +59,20 @@ class OscoreStates(msgspec.Struct, frozen=True):
                     raise _gone() from conflict
         raise registry_busy()
 
+    async def newest(self, lease: OscoreLease) -> int | None:
+        """Return the version that the context has now, None where it is gone: a greater one than this lease's is another's.
+
+        Where nobody else can have taken it up, it is this lease's. Raises `Refusal` UNAVAILABLE.
+        """
+        if not self.shared:
+            return lease.state.version
+        left = await self.repository.read(OscoreQuery(lease.state.id))
+        return None if left is None else left.version
+
     async def advance(self, lease: OscoreLease) -> OscoreLease:
         """Take more numbers, all of those of this lease being used. Raises `Refusal` as `open` does.
 
-        Where somebody else took the context up meanwhile the new ones are behind theirs.
+        Where somebody else took the context up meanwhile the new ones are behind theirs, and do not begin where this one ends.
         """
         state: OscoreState | None = lease.state
         for _ in range(_ATTEMPTS):

@@ -3,7 +3,7 @@
 A set of changes is a value, so a store may gather those of many requests into one transaction.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import msgspec
@@ -144,8 +144,12 @@ class SingleUse(Protocol):
         """Return what tells this memory from those before it, which are forgotten: nothing made for another is good here."""
         ...
 
+    def now(self) -> float:
+        """Return the time by which things are good here, in seconds: all who share this memory go by the same clock."""
+        ...
+
     async def spend(self, identity: bytes, until: float) -> bool:
-        """Use something that is good until a time of the monotonic clock, in seconds; False: it was used before.
+        """Use something that is good until a time of that clock; False: it was used before.
 
         Raises `Refusal` UNAVAILABLE, with `retry_after`, when no more can be remembered.
         """
@@ -296,6 +300,9 @@ class BrokerAccess(Protocol):
 class Presence(Protocol):
     """Who is connected at this moment."""
 
-    def is_connected(self, device: DeviceId) -> bool:
-        """Tell whether a device has an open connection on which it proved itself."""
+    async def connected(self, devices: Collection[DeviceId]) -> frozenset[DeviceId]:
+        """Return those of some devices that have an open connection on which they proved themselves.
+
+        Where others who may know do not answer in time, what is known here is all.
+        """
         ...

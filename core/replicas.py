@@ -1,6 +1,6 @@
 """What several replicas of a gateway have in common beside the registry, as ports: a store that they share may offer it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -63,7 +63,10 @@ class Leadership(Protocol):
 
 
 class Replicas(msgspec.Struct, frozen=True, kw_only=True):
-    """The ports of a store that replicas share. `id` tells this replica from the others and from its own former lives."""
+    """The ports of a store that replicas share. `id` tells this replica from the others and from its own former lives.
+
+    `figures` returns what operators may want to watch of how replicas reach each other, by name.
+    """
 
     id: str
     notifier: Notifier
@@ -71,3 +74,4 @@ class Replicas(msgspec.Struct, frozen=True, kw_only=True):
     single_use: SingleUse
     answers: AnswerShelf
     leadership: Leadership
+    figures: Callable[[], Mapping[str, float]]

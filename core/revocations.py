@@ -45,7 +45,8 @@ class RevocationList:
 
     Logins do not wait for it: a certificate without its credential is refused at once. It is for others who trust the same
     authority. A list is signed anew where something changed, seen once in `FRESH_SECONDS` at most, and when half of its life is
-    over; otherwise all are given the same. Beyond `most` entries none is given: one that leaves something out would lie. They
+    over; otherwise all are given the same. It is read from the registry, so several gateways have the same entries, each within
+    that time. Beyond `most` entries none is given: one that leaves something out would lie. They
     are read by `page`.
     """
 

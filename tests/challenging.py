@@ -6,6 +6,7 @@ from core.challenge import BootstrapByChallenge, OfferChallenge
 from core.crypto.challenges import ExchangeKeys, Parties
 from core.messages import AskChallenge, ChallengeOffered, Context, ProvenBootstrap, SealedBootstrap
 from core.model import Secret
+from core.ports import Clock
 from tests.fakes import SeededEntropy
 from tests.operating import Desk
 
@@ -17,8 +18,9 @@ KEY = "external key"
 class Memory:
     """What was used, remembered without end. Satisfies `core.ports.SingleUse`."""
 
-    def __init__(self, epoch: bytes = b"first") -> None:
+    def __init__(self, clock: Clock, epoch: bytes = b"first") -> None:
         self.epoch = epoch
+        self.now = clock.monotonic
         self.used: set[bytes] = set()
         self.fault: Exception | None = None
 
@@ -36,7 +38,7 @@ class Gate:
 
     def __init__(self, desk: Desk, memory: Memory | None = None) -> None:
         self.desk = desk
-        self.memory = memory or Memory()
+        self.memory = memory or Memory(desk.clock)
 
     async def offer(self, external_id: str = "aa:bb", nonce: bytes = NONCE) -> ChallengeOffered:
         """Ask for a challenge."""
@@ -78,4 +80,4 @@ def replaced(request: ProvenBootstrap, **fields: object) -> ProvenBootstrap:
 
 def restarted(desk: Desk) -> Gate:
     """Return a gateway that was started anew."""
-    return Gate(desk, Memory(SeededEntropy(7).draw(16)))
+    return Gate(desk, Memory(desk.clock, SeededEntropy(7).draw(16)))

@@ -35,6 +35,18 @@ class Attention(Protocol):
         ...
 
 
+class Elsewhere(Protocol):
+    """What other gateways over the same registry have let in at the same broker."""
+
+    def note(self, username: str, client_id: str) -> None:
+        """Have the others know that somebody was let in here."""
+        ...
+
+    def knows(self, username: str, client_id: str) -> bool:
+        """Tell whether another one attends to somebody with these names."""
+        ...
+
+
 class Admission:
     """One connection that a broker let in.
 
@@ -127,6 +139,7 @@ class Admissions:
         self._over = over
         self._most = most
         self._admitted: dict[Key, Admission] = {}
+        self._adopted: set[Key] = set()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._admitted
@@ -149,6 +162,12 @@ class Admissions:
         """
         if len(self._admitted) < self._most:
             self._admit(identity, key).end_at_a_change()
+            self._adopted.add(key)
+
+    def release(self, key: Key) -> None:
+        """Attend no longer to somebody who was adopted: there is somebody who knows better."""
+        if key in self._adopted:
+            self._forget(key)
 
     def keep(self, present: Collection[Key]) -> None:
         """Forget those who left by themselves: who is not among `present`, and is not too new to be."""
@@ -169,11 +188,13 @@ class Admissions:
 
     def _ended(self, key: Key, admission: Admission) -> None:
         self._admitted.pop(key, None)
+        self._adopted.discard(key)
         self._count()
         self._over(key, asyncio.get_running_loop().time() - admission.since)
 
     def _forget(self, key: Key) -> None:
         admission = self._admitted.pop(key, None)
+        self._adopted.discard(key)
         if admission is not None:
             admission.leave()
             self._count()

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from typing import Final
 
-from adapters.brokers.event_position import PUBLISHED, Position, floor_of
+import msgspec
+
+from adapters.brokers.event_position import OVERLAP_MILLISECONDS, PUBLISHED, Position, floor_of
 from core.model import Event, EventId, TenantId
 from core.ports import Repository
 from core.queries import EventPage, TenantPage
@@ -13,15 +15,26 @@ ROWS: Final = 1_000
 _TENANTS = 100
 
 
+class Hindsight(msgspec.Struct, frozen=True, kw_only=True):
+    """How far back is looked for events whose ids are from a late clock, in milliseconds, and how often, in seconds."""
+
+    overlap: int = 60_000
+    seconds: float = 15.0
+
+
 class EventFeed:
     """What was committed since a position. Whoever reads it says what is done with, and is not given that again.
 
-    The last seconds before the newest event are read again every time, for those that were committed behind it.
+    The last seconds before the newest event are read again every time, for those that were committed behind it. Where several
+    gateways write, each with a clock of its own, that is not far enough: with `hindsight` more is read again from time to time.
     """
 
-    def __init__(self, repository: Repository, rows: int = ROWS) -> None:
+    def __init__(self, repository: Repository, rows: int = ROWS, hindsight: Hindsight | None = None) -> None:
         self._repository = repository
         self._rows = rows
+        self._hindsight = hindsight
+        self._look_back_at = 0.0
+        self._looked_back = False
         self._newest = ""
         self._least = ""
         self._done: set[str] = set()
@@ -30,6 +43,11 @@ class EventFeed:
     def begun(self) -> bool:
         """Tell whether anybody said where to begin."""
         return bool(self._newest)
+
+    @property
+    def look_again_seconds(self) -> float | None:
+        """Return after how long to look again though nothing new is heard of, None: not before there is."""
+        return None if self._hindsight is None or self._looked_back else self._hindsight.seconds
 
     @property
     def position(self) -> Position:
@@ -53,7 +71,7 @@ class EventFeed:
 
     async def slices(self) -> AsyncGenerator[tuple[Event, ...], None]:
         """Yield what is not done with. Raises `Refusal` UNAVAILABLE; what was not yielded then comes the next time."""
-        floor = after = max(self._least, floor_of(self._newest))
+        after = max(self._least, floor_of(self._newest, self._overlap()))
         tenants = await self._tenants()
         is_last = False
         while not is_last:
@@ -66,7 +84,18 @@ class EventFeed:
             fresh = sorted((event for event in found if event.id not in self._done), key=lambda event: event.id)
             if fresh:
                 yield tuple(fresh)
+        overlap = OVERLAP_MILLISECONDS if self._hindsight is None else self._hindsight.overlap
+        floor = floor_of(self._newest, overlap)
         self._done = {each for each in self._done if each > floor}
+
+    def _overlap(self) -> int:
+        """Return how far back to read this time."""
+        now = asyncio.get_running_loop().time()
+        self._looked_back = self._hindsight is not None and now >= self._look_back_at
+        if self._hindsight is None or not self._looked_back:
+            return OVERLAP_MILLISECONDS
+        self._look_back_at = now + self._hindsight.seconds
+        return self._hindsight.overlap
 
     def _limit(self, tenants: list[TenantId]) -> int:
         return max(1, self._rows // max(1, len(tenants)))

@@ -41,10 +41,10 @@ def read(payload: bytes, now: int) -> Position | None:
     return position if max(ids) < earliest_id(now + _AHEAD_MILLISECONDS) else None
 
 
-def floor_of(newest: str) -> str:
-    """Return the lowest id of the moment one overlap before this id."""
+def floor_of(newest: str, overlap: int = OVERLAP_MILLISECONDS) -> str:
+    """Return the lowest id of the moment one overlap, in milliseconds, before this id."""
     at = int(newest.replace("-", ""), 16) >> _TIME_BITS
-    return earliest_id(max(0, at - OVERLAP_MILLISECONDS))
+    return earliest_id(max(0, at - overlap))
 
 
 def earliest_id(at: int) -> str:

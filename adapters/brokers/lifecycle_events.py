@@ -2,6 +2,7 @@
 
 An event goes to `<prefix>/events/<tenant>/<kind>/<device id>`, where the kind has two levels (`device/connected`) and a dash
 stands for no device, at QoS 1 and not retained. A consumer gets each at least once, and knows by its id what it had before.
+Of several gateways over one registry one publishes, with `hindsight`: their clocks may differ by as much as that looks back.
 
 How far that went is a retained message at the broker, `<prefix>/position/events`. So nothing is lost while the broker or this
 gateway is away; where both forget at once, or the first time ever, it begins with what happens from then on. What is never
@@ -19,12 +20,12 @@ import aiomqtt
 
 from adapters.brokers import event_position
 from adapters.brokers.cancelling import unless_cancelled
-from adapters.brokers.event_feed import EventFeed
+from adapters.brokers.event_feed import EventFeed, Hindsight
 from adapters.brokers.event_position import Position, earliest_id
 from adapters.brokers.link import Link, Refused, lost
 from adapters.watching import Watches
 from core.model import Event
-from core.notices import EVENTS
+from core.notices import EVENTS, EVERYTHING
 from core.ports import Clock, Repository
 
 PAUSE_SECONDS: Final = 1.0
@@ -51,9 +52,10 @@ class LifecycleEvents:
         *,
         pause: float = PAUSE_SECONDS,
         echo: float = ECHO_SECONDS,
+        hindsight: Hindsight | None = None,
     ) -> None:
         self._link = link
-        self._feed = EventFeed(repository)
+        self._feed = EventFeed(repository, hindsight=hindsight)
         self._watches = watches
         self._clock = clock
         self._write = write
@@ -73,7 +75,7 @@ class LifecycleEvents:
             unfollow()
 
     def _told(self, names: frozenset[str]) -> None:
-        if EVENTS in names:
+        if EVENTS in names or EVERYTHING in names:
             self._woken.set()
 
     async def _serve(self, client: aiomqtt.Client, started: int) -> None:
@@ -122,7 +124,9 @@ class LifecycleEvents:
 
     async def _publish_all(self, client: aiomqtt.Client) -> None:
         while True:
-            await self._woken.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._feed.look_again_seconds):
+                    await self._woken.wait()
             self._woken.clear()
             async with contextlib.aclosing(self._feed.slices()) as slices:
                 async for events in slices:

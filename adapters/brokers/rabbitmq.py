@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from adapters.brokers.admissions import Admissions, Attention, Key
+from adapters.brokers.admissions import Admissions, Attention, Elsewhere, Key
 from adapters.brokers.link import Patience
 from adapters.brokers.rabbitmq_api import (
     CONNECTIONS_AT_ONCE,
@@ -51,8 +51,9 @@ class RabbitMq:
     before somebody is let in.
 
     Every `sweep_seconds` the broker's list of MQTT connections is gone through as well: those whose user name nobody has any
-    more are closed, except those of users that the broker keeps itself; those that this gateway has not heard of, because it
-    was started after them or another replica let them in, are attended to from then on.
+    more are closed, except those of users that the broker keeps itself; those that no gateway attends to, because it was
+    started after them or the one that let them in is no more, are attended to from then on. Whom other gateways let in, and
+    attend to as long as they run, `elsewhere` knows.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class RabbitMq:
         patience: Patience | None = None,
         sweep_seconds: float = SWEEP_SECONDS,
         most_pending: int = MOST_PENDING,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._api = api
         self._whose = whose
         self._meter = meter
@@ -83,6 +86,8 @@ class RabbitMq:
     def let_in(self, identity: Identity, username: str, client_id: str) -> None:
         """Note that the broker is told to let somebody in: it is let go when its login or a topic of it is worth no more."""
         self._unnamed.pop((username, client_id), None)
+        if self._elsewhere is not None:
+            self._elsewhere.note(username, client_id)
         self.admitted.add(identity, (username, client_id))
 
     def let_go(self, username: str, client_id: str) -> None:
@@ -177,6 +182,8 @@ class RabbitMq:
             key = (connection.username, connection.client_id)
             if key in self._unnamed:
                 await self._api.close(connection.name)
+            elif self._elsewhere is not None and self._elsewhere.knows(*key):
+                self.admitted.release(key)
             elif key not in self.admitted:
                 await self._judge(connection, key)
         now = asyncio.get_running_loop().time()

@@ -54,7 +54,8 @@ class Templated(msgspec.Struct, frozen=True):
             query = _owned(query, scope.actor.user)
         found = await self.registry.repository.read(query)
         views = await self._templates.views((each.profile for each in found.items), scope)
-        items = tuple(self._view(each.device, views[each.profile.id]) for each in found.items)
+        connected = await self._connected(*(each.device.id for each in found.items))
+        items = tuple(DeviceView(each.device, views[each.profile.id], each.device.id in connected) for each in found.items)
         return CountedPage(items, found.total, command.offset, command.limit)
 
     async def view(self, command: ViewDevice, scope: Scope) -> DeviceView:
@@ -62,7 +63,7 @@ class Templated(msgspec.Struct, frozen=True):
         found = await self.registry.device_of_id(command.id, scope)
         if scope.actor.role is Role.CUSTOMER and not owns(scope.actor.user, found.device):
             raise no_device()
-        return self._view(found.device, await self._templates.view(found.profile, scope))
+        return await self._view(found.device, await self._templates.view(found.profile, scope))
 
     async def edit(self, command: EditDevice, scope: Scope) -> DeviceView:
         """Change a device. Raises `Refusal` MALFORMED, NOT_FOUND, STALE or CONFLICT."""
@@ -96,7 +97,7 @@ class Templated(msgspec.Struct, frozen=True):
         values.require_metadata(device.metadata)
         event = self.registry.device_event(EventKind.DEVICE_DEFINED, device, scope)
         await self.registry.commit(event, Changes(insert=(device,)))
-        return self._view(device, template)
+        return DeviceView(device, template, connected=False)
 
     async def _edit(self, command: EditDevice, scope: Scope) -> DeviceView:
         found = await self.registry.device_of_id(command.id, scope)
@@ -116,12 +117,12 @@ class Templated(msgspec.Struct, frozen=True):
         detail = ", ".join(field for field in fields if getattr(after, field) != getattr(before, field))
         event = self.registry.device_event(EventKind.DEVICE_CHANGED, after, scope, detail)
         await self.registry.commit(event, Changes(replace=(after,)))
-        return self._view(after, template)
+        return await self._view(after, template)
 
     async def _remove(self, command: RemoveDevice, scope: Scope) -> DeviceView:
         found = await self.registry.device_of_id(command.id, scope)
         require_version(command.version, found.device)
-        view = self._view(found.device, await self._templates.view(found.profile, scope))
+        view = await self._view(found.device, await self._templates.view(found.profile, scope))
         event = self.registry.device_event(EventKind.DEVICE_DELETED, found.device, scope)
         marks = departures.marks(found.device, found.profile, Departure.DELETED, self.registry.issuer)
         await self.registry.commit(event, Changes(insert=marks, delete=(Delete(found.device),)))
@@ -144,8 +145,11 @@ class Templated(msgspec.Struct, frozen=True):
     async def _owner(self, ref: str | None, scope: Scope) -> str | None:
         return None if ref is None else await Places(self.registry).organization(ref, scope)
 
-    def _view(self, device: Device, template: TemplateView) -> DeviceView:
-        return DeviceView(device, template, self.presence is not None and self.presence.is_connected(device.id))
+    async def _view(self, device: Device, template: TemplateView) -> DeviceView:
+        return DeviceView(device, template, device.id in await self._connected(device.id))
+
+    async def _connected(self, *devices: DeviceId) -> frozenset[DeviceId]:
+        return frozenset() if self.presence is None else await self.presence.connected(devices)
 
 
 def owns(user: DirectoryEntry | None, device: Device) -> bool:

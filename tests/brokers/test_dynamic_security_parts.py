@@ -26,7 +26,7 @@ from core.crypto.vault import Vault
 from core.issuer import Issuer
 from core.messages import AccessToken, Certificate, ClientSecret, CredentialValue, Lwm2m, MqttBasic, Oscore, Triple
 from core.model import Device, DeviceId, DeviceState, ProfileId, Secret, TenantId
-from core.notices import session_key
+from core.notices import EVERYTHING, session_key
 from core.operate.configuring import CreateTenant
 from core.operate.messages import CreateProfile, DefineDevice
 from tests.fakes import FrozenClock, PlainKeys, SeededEntropy
@@ -205,6 +205,17 @@ async def test_the_queue_is_bounded() -> None:
         assert queue.overflowed
         queue.clear()
         assert not queue.overflowed
+
+
+async def test_where_nobody_knows_what_changed_all_are_to_be_looked_at() -> None:
+    queue = Queue(10)
+    waiting = asyncio.ensure_future(queue.wait(60.0))
+    await asyncio.sleep(0)
+    queue.told(frozenset({EVERYTHING}))
+    await waiting
+    assert queue.overflowed
+    queue.clear()
+    assert not queue.overflowed
 
 
 async def test_waiting_ends_with_a_change() -> None:

@@ -1,6 +1,7 @@
 """Operators who know the directory: the desk with users who log in, and with devices that may be connected."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from core.errors import Refusal
@@ -38,9 +39,9 @@ class Connected:
     def __init__(self) -> None:
         self.devices: set[DeviceId] = set()
 
-    def is_connected(self, device: DeviceId) -> bool:
-        """Tell whether a device is in the set."""
-        return device in self.devices
+    async def connected(self, devices: Collection[DeviceId]) -> frozenset[DeviceId]:
+        """Return those that are in the set."""
+        return frozenset(self.devices.intersection(devices))
 
 
 class Yielding(ContendedRepository):

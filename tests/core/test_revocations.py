@@ -10,7 +10,7 @@ from core.messages import AccessToken, AskAuthorities, AskRevocations, Authoriti
 from core.model import DEFAULT_TENANT, Device
 from core.ports import Changes, Delete
 from core.queries import ProfilePage
-from core.revocations import RevocationList, TellAuthorities
+from core.revocations import FRESH_SECONDS, RevocationList, TellAuthorities
 from tests.core.openssl import request
 from tests.core.registry import CONTEXT
 from tests.core.signing import DAY_MS, TOKEN, SigningRegistry
@@ -135,3 +135,14 @@ async def test_everybody_may_know_the_authority(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as caught:
         await TellAuthorities(None)(AskAuthorities(), CONTEXT)
     assert caught.value.check == "issuing.no_authority"
+
+
+async def test_what_is_revoked_through_one_gateway_is_on_the_list_of_another_within_seconds(csr: bytes) -> None:
+    fleet = Fleet()
+    device = await fleet.meter()
+    await fleet.ask(csr)
+    other = RevocationList(fleet.repository, fleet.clock, fleet.authority)
+    assert not list(x509.load_der_x509_crl((await other(AskRevocations(), CONTEXT)).content))
+    await fleet.remove(device)
+    fleet.clock.advance(FRESH_SECONDS)
+    assert len(list(x509.load_der_x509_crl((await other(AskRevocations(), CONTEXT)).content))) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.answering import AnsweringConfig
 from adapters.exchange import Carrier, Inbound, Outbound, Peer, Success
-from adapters.kept_answers import Kept, KeptAnswers
+from adapters.kept_answers import Kept, KeptAnswers, OwnAnswers
 from adapters.repeating import Repeats
 from core.errors import Reason, Refusal
 from core.limits import Rate
@@ -289,7 +289,8 @@ class Slow:
     def __init__(self, *failures: Refusal) -> None:
         registry = Registry()
         self.answers = KeptAnswers(60.0, 100, 100_000)
-        self.repeats = Repeats(self.answers, registry.clock, registry.entropy, RememberingMeter())
+        answers = OwnAnswers(self.answers, registry.clock)
+        self.repeats = Repeats(answers, registry.entropy.draw(32), registry.clock, RememberingMeter())
         self.failures = list(failures)
         self.calls = 0
         self.started, self.go = asyncio.Event(), asyncio.Event()

@@ -7,7 +7,7 @@ from adapters.watching import WatchedRepository, Watches
 from core.lifecycle import renew
 from core.messages import ClientCertificates
 from core.model import DEFAULT_TENANT, Secret
-from core.notices import names_of, session_key
+from core.notices import EVENTS, EVERYTHING, names_of, session_key
 from core.operate.configuring import (
     ChangeChannel,
     ChangeClient,
@@ -21,7 +21,7 @@ from core.operate.configuring import (
 from core.operate.messages import Command
 from core.ports import Changes, Delete
 from core.queries import TenantQuery
-from tests.exchange.answering_bench import Bench
+from tests.exchange.answering_bench import DEADLINE, Bench
 from tests.operating import Desk
 
 
@@ -138,3 +138,23 @@ async def test_a_watcher_that_fails_takes_nothing_from_the_others_and_undoes_no_
     watches.tell(frozenset({"a"}))
     assert told == ["a", "watcher"]
     assert faults == ["a watcher failed"] * 2
+
+
+async def test_where_nobody_knows_what_changed_all_are_told_over_some_time() -> None:
+    watches = Watches()
+    told: list[int] = []
+    stops = [watches.watch(f"a {number}\nb {number}", partial(told.append, number)) for number in range(50)]
+    heard: list[frozenset[str]] = []
+    watches.follow(heard.append)
+    watches.tell(frozenset({EVERYTHING, EVENTS}))
+    assert (told, heard) == ([], [frozenset({EVERYTHING, EVENTS})])
+    stops[7]()  # who left meanwhile is not told
+    async with asyncio.timeout(DEADLINE):
+        while len(told) < 49:  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.005)
+    assert sorted(told) == [number for number in range(50) if number != 7]
+    assert told != sorted(told)
+
+
+async def test_nobody_is_told_where_nobody_watches() -> None:
+    Watches().tell(frozenset({EVERYTHING}))

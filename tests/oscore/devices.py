@@ -161,12 +161,17 @@ async def credential_of(registry: Registry, name: str = "meter-1") -> Credential
 
 
 @contextlib.asynccontextmanager
-async def protected(registry: Registry | None = None, *, crash: bool = False, **bounds: Any) -> AsyncIterator[Protected]:
-    """Run a server on a free port over a registry; where it is to crash, nothing is left in good order."""
+async def protected(
+    registry: Registry | None = None, *, crash: bool = False, shared: bool = False, **bounds: Any
+) -> AsyncIterator[Protected]:
+    """Run a server on a free port over a registry, which others may share.
+
+    Where it is to crash, nothing is left in good order.
+    """
     registry = registry or await stocked()
     exchange, meter = OscoreExchange(OscoreContexts(registry.repository, registry.issuer)), CountingMeter()
     config = CoapConfig(**({"drain_seconds": 0.2} | bounds))
-    contexts = SecurityContexts(OscoreStates(registry.repository), meter, config)
+    contexts = SecurityContexts(OscoreStates(registry.repository, shared=shared), meter, config)
     server = CoapServer(exchange, meter, config, contexts)
     _, port = await server.start("127.0.0.1", 0)
     served = Protected(server, exchange, meter, port, contexts)

@@ -42,6 +42,21 @@ async def test_a_window_in_use_is_not_known_to_anybody_else() -> None:
     assert (await states.advance(further)).first == 4 * STEP
 
 
+async def test_whose_a_context_is_is_known_where_others_share_it() -> None:
+    registry, alone, credential = await opened()
+    states = OscoreStates(registry.repository, shared=True)
+    first = await states.open(credential)
+    assert await states.newest(first) == first.state.version
+    second = await states.open(credential)
+    assert await states.newest(first) == second.state.version > first.state.version
+    assert await alone.newest(first) == first.state.version
+    again = await states.advance(first)
+    assert again.first == second.state.sequence != first.state.sequence
+    (found,) = (await registry.known("meter-1")).credentials
+    await registry.repository.commit(Changes(delete=(Delete(found),)))
+    assert await states.newest(again) is None
+
+
 async def test_leases_of_many_never_overlap() -> None:
     _, states, credential = await opened()
     first = await states.open(credential)

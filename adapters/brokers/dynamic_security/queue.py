@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterable, Iterator
 
 from core.model import DeviceId
-from core.notices import session_key
+from core.notices import EVERYTHING, session_key
 
 _SESSION = session_key(DeviceId(""))
 
@@ -33,6 +33,10 @@ class Queue:
 
     def told(self, names: frozenset[str]) -> None:
         """Take in the names of what changed: devices, and the parts that their rights were read from."""
+        if EVERYTHING in names:
+            self.overflowed = True
+            self._woken.set()
+            return
         if self._heard is not None:
             self._heard |= names
         for name in names:

@@ -81,12 +81,17 @@ class SecurityContext:
 
     def begin(self, lease: OscoreLease) -> None:
         """Take up where the context was left."""
-        self.renew(lease)
+        self.lease, self._next = lease, lease.first
         if lease.window is not None:
             self._window.initialize_from_persisted({"index": lease.window[0], "bitfield": lease.window[1]})
 
     def renew(self, lease: OscoreLease) -> None:
-        """Use these numbers from now on."""
+        """Use these numbers from now on, after those of the lease before.
+
+        Where others took numbers between them, they received messages too: of the window nothing is known any more.
+        """
+        if lease.first != self.lease.state.sequence:
+            self._window = ReplayWindow(WINDOW, lambda: None)
         self.lease, self._next = lease, lease.first
 
     @property

@@ -20,8 +20,10 @@ log = logging.getLogger("adapters.coap")
 class SecurityContexts:
     """The contexts of all addresses and transports together; the one used least recently makes room.
 
-    Nobody gets in here who has not shown that it has the key. Replay windows are this gateway's own: of several over one
-    registry a device has to come to the same one as long as that runs. Belongs to one event loop.
+    Nobody gets in here who has not shown that it has the key. Of several gateways over one registry the one that was spoken to
+    last has a device's replay window. Each looks in the registry at every message whether that is itself still, so that none
+    takes a message that another has had; a device that comes to another one is asked for an echo (RFC 8613, appendix B.1.2).
+    Belongs to one event loop.
     """
 
     def __init__(self, states: OscoreStates, meter: Meter, config: CoapConfig) -> None:
@@ -60,9 +62,11 @@ class SecurityContexts:
         Raises `Refusal` as `Exchange.login` and `OscoreStates.open` do.
         """
         key = context.key
-        there = self.in_use(key)
-        if there is not None:
-            return there
+        while (there := self.in_use(key)) is not None:
+            if await self._is_ours(there):
+                return there
+            self._leave(there)
+            context = await self._anew(context, exchange, peer)  # others may have begun it by then
         task = self._beginning.get(key)
         if task is None:
             task = self._beginning[key] = asyncio.get_running_loop().create_task(self._begin(context, exchange, peer))
@@ -86,6 +90,24 @@ class SecurityContexts:
         for context in tuple(self._contexts.values()):
             self._leave(context)
         await asyncio.gather(*self._leaving.values(), return_exceptions=True)
+
+    async def _is_ours(self, context: SecurityContext) -> bool:
+        """Tell whether nobody else has taken a context up since this gateway did. Raises `Refusal` UNAVAILABLE."""
+        newest = await self._states.newest(context.lease)
+        if newest == context.lease.state.version:
+            return not context.broken
+        renewing = self._renewing.get(context)
+        if renewing is not None:  # what is newer may be our own
+            await asyncio.wait((renewing,))
+        return newest is not None and newest <= context.lease.state.version and not context.broken
+
+    async def _anew(self, context: SecurityContext, exchange: Exchange, peer: Peer) -> SecurityContext:
+        """Return a context that is not begun, in place of one that is left."""
+        device_id, id_context = context.key
+        known = await exchange.security_context(OscoreQuestion(device_id, id_context), peer)
+        if known is None:
+            raise Refusal(Reason.UNAUTHENTICATED, "the credentials are not known", check="identity.gone")
+        return SecurityContext(known)
 
     async def _begin(self, context: SecurityContext, exchange: Exchange, peer: Peer) -> SecurityContext:
         leaving = self._leaving.get(context.key)
