@@ -151,7 +151,8 @@ def only_adds(changes: Changes) -> bool:
     if changes.replace or changes.delete:
         return False
     for entity in changes.insert:
-        if not isinstance(entity, Credential) and (not isinstance(entity, Device) or entity.owner):
+        # Where it says no, `isinstance` asks the metaclass of these structs, at five times the price.
+        if type(entity) is not Credential and (type(entity) is not Device or entity.owner):
             return False
     return True
 
@@ -169,10 +170,10 @@ def device_balance(changes: Changes) -> dict[TenantId, int]:
     """Return by how much the changes alter each tenant's number of devices."""
     balance: dict[TenantId, int] = {}
     for entity in changes.insert:
-        if isinstance(entity, Device):
+        if type(entity) is Device:
             balance[entity.tenant] = balance.get(entity.tenant, 0) + 1
     for deletion in changes.delete:
-        if isinstance(deletion.entity, Device):
+        if type(deletion.entity) is Device:
             balance[deletion.entity.tenant] = balance.get(deletion.entity.tenant, 0) - 1
     return balance
 
@@ -183,7 +184,7 @@ def made_balance(changes: Changes) -> dict[ProfileId, int]:
         return {}
     made = 0
     for entity in changes.insert:
-        if isinstance(entity, Device):
+        if type(entity) is Device:
             made += 1
     return {changes.made_by: made}
 
@@ -315,7 +316,7 @@ def _anchors_hold(changes: Changes, gone: Collection[Key], present: Present) -> 
 
 
 def _anchored(entity: Entity, gone: Collection[Key], new: dict[Key, Entity], present: Present) -> bool:
-    if isinstance(entity, Device):  # first, as most of what is written are devices and credentials
+    if type(entity) is Device:  # first, as most of what is written are devices and credentials
         return _in_tenant((Profile, entity.profile), entity.tenant, gone, new, present)
     if isinstance(entity, Credential):
         return _is_there((Device, entity.device), gone, new, present)
@@ -385,7 +386,7 @@ def _room(tenant: TenantId, growth: int, changes: Changes, present: Present) -> 
     before = present.tenant(tenant)
     devices, limit = (before.devices, before.device_limit) if before is not None else (0, None)
     for entity in (*changes.replace, *changes.insert):
-        if isinstance(entity, Tenant) and entity.id == tenant:
+        if type(entity) is Tenant and entity.id == tenant:
             limit = entity.device_limit
     return growth <= 0 or limit is None or devices + growth <= limit
 
