@@ -135,7 +135,7 @@ class Provision(msgspec.Struct, frozen=True):
         query, known = place.query, place.known
         proof = None if known.device is None else await self._proof(request, place.profile, known.device, known.credentials)
         taken = known.lookup_taken and all(credential.lookup != query.lookup for credential in known.credentials)
-        leave = departures.has_leave(known.tombstone, self.issuer.clock.now())
+        leave = known.tombstone is not None and known.tombstone.gives_leave(self.issuer.clock.now())
         decision = strategy.decide(query.device_name, taken, place.profile, known, proved=proof is not None, leave=leave)
         return Decided(place, decision, proof, leave)
 
