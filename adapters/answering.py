@@ -295,13 +295,13 @@ class Answering:
 
     def _received(self, inbound: Inbound) -> tuple[Match | Miss, Inbound, Context]:
         """Find the route of a request, and fill in what it is known by from here on."""
-        found = self._face.find(inbound)
-        correlation = self._new_correlation()
+        found, now = self._face.find(inbound), self._clock.now()
+        correlation = new_id(now, self._entropy)
         inbound = msgspec.structs.replace(
             inbound,
             params=found.params if isinstance(found, Match) else inbound.params,
             operation=found.route.operation if isinstance(found, Match) else found.operation,
-            received_at=self._clock.now(),
+            received_at=now,
             correlation=correlation,
         )
         dialect = found.dialect.NAME if found.dialect else ""

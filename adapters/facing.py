@@ -19,6 +19,11 @@ class PlainRules(msgspec.Struct, frozen=True):
     default: Plain = Plain.EVERYTHING
     dialects: Mapping[str, Plain] = MappingProxyType({})
 
+    @property
+    def forbids(self) -> bool:
+        """Tell whether anything is not done there."""
+        return self.default is not Plain.EVERYTHING or bool(self.dialects)
+
     def require(self, dialect: str, *, sealed: bool) -> None:
         """Refuse what a dialect does not do there. Raises `Refusal` FORBIDDEN."""
         require_protected(self.dialects.get(dialect, self.default), sealed=sealed)
@@ -35,7 +40,7 @@ class Face:
 
     def __init__(self, dialects: Iterable[Dialect], plain: PlainRules = EVERYTHING) -> None:
         dialects = tuple(dialects)
-        self._plain = plain
+        self._plain = plain if plain.forbids else None
         self._router = Router(dialects)
         self._alone = Miss(dialects[0]) if len(dialects) == 1 else Miss()
         self._owners = _by_first_segment(dialects)
@@ -52,7 +57,7 @@ class Face:
 
     def require_protected(self, found: Match, inbound: Inbound) -> None:
         """Refuse what may not be said on a wire that nothing protects. Raises `Refusal` FORBIDDEN."""
-        if not (inbound.peer.secure or found.route.public):
+        if self._plain is not None and not (inbound.peer.secure or found.route.public):
             self._plain.require(found.dialect.NAME, sealed=found.route.sealed)
 
     def guest(self, username: str, client_id: str) -> Guest | None:

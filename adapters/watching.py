@@ -68,6 +68,11 @@ class Watches:
     def _ended(self, number: int) -> None:
         self._followers.pop(number, None)
 
+    @property
+    def has_listeners(self) -> bool:
+        """Tell whether anybody would be told of anything."""
+        return bool(self._watchers or self._followers)
+
     def is_watched(self, name: str) -> bool:
         """Tell whether somebody watches behind this name."""
         return name in self._watchers
@@ -150,6 +155,8 @@ class WatchedRepository:
     async def commit(self, changes: Changes) -> None:
         """Write all of the changes or none, then tell the watchers."""
         await self._repository.commit(changes)
+        if self._notifier is None and not self._watches.has_listeners:
+            return
         names = names_of(changes)
         self._watches.tell(names)
         if self._notifier is not None:

@@ -13,6 +13,7 @@ from core.errors import Conflict, Guard, Refusal
 from core.issuer import Issuer
 from core.messages import Context
 from core.model import BootstrapConfig, ChannelId, Device, DeviceId, EventKind, Hook, Profile, ProfileId, Sealed, Secret
+from core.plain import require_wire
 from core.ports import Changes, HookAnswer, HookQuestion, Hooks, Repository
 from core.proofs import Proof
 from core.queries import ChannelsQuery, ClaimQuery, ClaimSnapshot, ConfigQuery, DeviceNamesQuery, ProfileQuery
@@ -38,11 +39,12 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What was decided in a place, and what the device proved for it."""
+    """What was decided in a place, what the device proved for it, and whether an operator lets it come back."""
 
     place: Place
     decision: Decision
     proof: Proof | None = None
+    leave: bool = False
 
 
 class Applicant(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +67,8 @@ class Admission:
     into another profile, it is decided anew there, and asked again where that comes to something else.
     """
 
+    __slots__ = ("_answers", "_audit", "_hooks", "_issuer", "_repository", "_said")
+
     def __init__(self, hooks: Hooks | None, repository: Repository, issuer: Issuer, audit: Audit) -> None:
         self._hooks = hooks
         self._repository = repository
@@ -73,17 +77,14 @@ class Admission:
         self._answers: dict[tuple[str, DeviceId | None], HookAnswer] = {}
         self._said: tuple[Hook, HookAnswer] | None = None
 
-    async def decide(self, place: Place, decide: Decide, metadata: dict[str, Any], context: Context) -> Decided:
-        """Return what is decided with the hook's consent; `metadata` is what the request came with.
+    async def decide(self, place: Place, hook: Hook, decide: Decide, metadata: dict[str, Any], context: Context) -> Decided:
+        """Return what is decided with the consent of the hook of a place; `metadata` is what the request came with.
 
         Raises what `decide` does, and `Refusal` FORBIDDEN where the hook is against it, UNAVAILABLE where it does not say.
         """
-        hook = place.profile.hook
-        if hook is None:
-            return await decide(place)
         first = await _or_refused(place, decide)
         answer = await self._ask(place.profile, hook, first, place, metadata, context)
-        there = await self._there(place, answer, hook)
+        there = await self._there(place, answer, hook, context)
         if there is None:
             if isinstance(first, Refusal):
                 raise first
@@ -167,8 +168,11 @@ class Admission:
         )
         return await self._hooks.ask(question)
 
-    async def _there(self, place: Place, answer: HookAnswer, hook: Hook) -> Place | None:
-        """Return where a hook puts a device, None where that is where it is."""
+    async def _there(self, place: Place, answer: HookAnswer, hook: Hook, context: Context) -> Place | None:
+        """Return where a hook puts a device, None where that is where it is.
+
+        Raises `Refusal` FORBIDDEN where it came over a wire that is not allowed there.
+        """
         if _agree(answer, place):
             return None
         profile = place.profile
@@ -179,6 +183,7 @@ class Admission:
         known = await self._repository.read(query)
         if known.profile is None or known.profile.id != profile.id:
             raise Conflict(Guard.REFERENCE)  # it was removed at this moment
+        require_wire(known.profile, context)
         return Place(query, known, known.profile)
 
     async def _profile(self, ref: str, claimed: Profile, hook: Hook) -> Profile:

@@ -81,9 +81,11 @@ class Passage:
     A `limited` one is held to the rate of `buckets`, too, which is that of every claim key.
     """
 
+    __slots__ = ("_buckets", "_context", "_limited", "_passed")
+
     def __init__(self, buckets: Buckets, context: Context, *, limited: bool = False) -> None:
         self._buckets = buckets
-        self._stranger = context.stranger
+        self._context = context
         self._limited = limited
         self._passed = False
 
@@ -96,9 +98,12 @@ class Passage:
         if self._limited:
             require(self._buckets.take(f"{key} all", now), "limit.claim_key")
         policy = profile.claims
-        if policy is not None and policy.source_rate is not None:
-            require(self._buckets.take(f"{key} {self._stranger}", now, _rate(policy.source_rate)), "claim.source_rate")
-        if policy is not None and policy.rate is not None:
+        if policy is None:
+            return
+        if policy.source_rate is not None:
+            own = f"{key} {self._context.stranger}"
+            require(self._buckets.take(own, now, _rate(policy.source_rate)), "claim.source_rate")
+        if policy.rate is not None:
             require(self._buckets.take(key, now, _rate(policy.rate)), "claim.rate")
 
 

@@ -46,4 +46,6 @@ def require_welcome(tombstone: Tombstone | None, profile: Profile) -> None:
 
 def used(*tombstones: Tombstone | None) -> tuple[Delete, ...]:
     """Return the removal of tombstones as their device comes back, which spends the leave: it is good once."""
-    return tuple(Delete(each) for each in {each.id: each for each in tombstones if each is not None}.values())
+    if not any(tombstones):
+        return ()
+    return tuple({each.id: Delete(each) for each in tombstones if each is not None}.values())

@@ -62,6 +62,8 @@ class Strategy(enum.Enum):
     CERTIFICATE_CHAIN = "certificate_chain"
     DISABLED = "disabled"
 
+    __hash__ = object.__hash__  # members are unique: Enum's own hash, in Python, costs every look-up of a table
+
 
 class Reprovision(enum.Enum):
     """What a profile answers a device that asks again."""

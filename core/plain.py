@@ -7,7 +7,7 @@ from core.model import Plain, Profile
 
 def require_wire(profile: Profile, context: Context) -> None:
     """Refuse a request with a secret in the clear where its profile does not allow that. Raises `Refusal` FORBIDDEN."""
-    if not context.secure:
+    if profile.plain is not None and not context.secure:
         require_protected(profile.plain)
 
 

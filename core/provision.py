@@ -5,31 +5,16 @@ from typing import assert_never
 
 import msgspec
 
-from core import attestation, departures, lifecycle, strategy, trials
+from core import attestation, departures, fulfilment, lifecycle, strategy
 from core.admission import Admission, Decided, Place
 from core.approvals import Approvals
 from core.audit import Audit
 from core.claim_policy import KEY_CHARACTERS, SUSPICION, Passage, require_budget, require_name
-from core.credentials import KIND, require_valid
-from core.crypto.certificates import beginning
-from core.crypto.tokens import new_id, random_text
-from core.errors import Conflict, Reason, Refusal, registry_busy
+from core.errors import Conflict, Refusal, registry_busy
 from core.issuer import Issuer
 from core.limits import Buckets, require
-from core.messages import Certificate, Context, CredentialValue, Identity, MqttBasic, ProvenChain, Provisioned, ProvisionRequest
-from core.model import (
-    Approval,
-    Credential,
-    CredentialKind,
-    Device,
-    DeviceId,
-    DeviceState,
-    Event,
-    EventKind,
-    Profile,
-    Reprovision,
-    Strategy,
-)
+from core.messages import Context, Identity, Provisioned, ProvisionRequest
+from core.model import Credential, Device, Event, EventKind, Profile, Reprovision
 from core.plain import require_wire
 from core.ports import Changes, Delete, Hooks, Repository
 from core.proofs import Proof, Proofs
@@ -37,7 +22,7 @@ from core.queries import ClaimQuery, ClaimSnapshot
 from core.strategy import Activate, Await, Create, Renew, Repeat, Rotate
 
 ATTEMPTS = 3
-GENERATED_NAME_CHARACTERS = 20
+_NOTHING = ClaimSnapshot()
 
 
 class Provision(msgspec.Struct, frozen=True):
@@ -59,7 +44,7 @@ class Provision(msgspec.Struct, frozen=True):
 
         A conflict with a request that ran at the same time is decided anew, three times at most.
         """
-        known = ClaimSnapshot()
+        known = _NOTHING
         try:
             name = strategy.require_name(request.device_name)
             self._admit(request, context)
@@ -84,20 +69,22 @@ class Provision(msgspec.Struct, frozen=True):
             raise
 
     def _admit(self, request: ProvisionRequest, context: Context) -> None:
-        now = self.issuer.clock.monotonic()
-        require(self.sources.take(context.stranger, now), "limit.source")
-        key, pair = _buckets(request, context)
-        if not self.sources.is_full(pair, now, SUSPICION):
-            require(self.claim_keys.wait(key, now), "limit.claim_key")
+        now, stranger = self.issuer.clock.monotonic(), context.stranger
+        require(self.sources.take(stranger, now), "limit.source")
+        key = _guessed(request)
+        wait = self.claim_keys.wait(key, now)
+        if wait and not self.sources.is_full(_pair(stranger, key), now, SUSPICION):
+            require(wait, "limit.claim_key")
 
     def _verify(self, request: ProvisionRequest, known: ClaimSnapshot, passage: Passage, context: Context) -> Profile:
         """Return the profile that the evidence is for, and count it, right or wrong. Raises `Refusal`."""
-        now = self.issuer.clock.monotonic()
+        clock = self.issuer.clock
+        now = clock.monotonic()
         try:
-            profile = attestation.verify(known.profile, request.evidence, self.issuer.vault, self.issuer.clock.now())
+            profile = attestation.verify(known.profile, request.evidence, self.issuer.vault, clock.now())
         except Refusal:
-            key, pair = _buckets(request, context)
-            self.sources.take(pair, now, SUSPICION)
+            key = _guessed(request)
+            self.sources.take(_pair(context.stranger, key), now, SUSPICION)
             self.claim_keys.take(key, now)
             raise
         require_wire(profile, context)
@@ -117,183 +104,111 @@ class Provision(msgspec.Struct, frozen=True):
         admission: Admission,
         context: Context,
     ) -> Provisioned:
-        profile = self._verify(request, known, passage, context)
-        require_name(profile, query.device_name)
-        place, claimed = Place(query, known, profile), profile
-        decided = await admission.decide(place, partial(self._decide, request, context), request.metadata, context)
-        query, known, profile = decided.place.query, decided.place.known, decided.place.profile
-        decision, proof = decided.decision, decided.proof
-        leave = departures.has_leave(known.tombstone, self.issuer.clock.now())
-        grants: tuple[Approval, ...] = ()
-        if Create in (type(decision), type(decision.then) if isinstance(decision, Await) else None):
+        claimed = self._verify(request, known, passage, context)
+        require_name(claimed, query.device_name)
+        place = Place(query, known, claimed)
+        if claimed.hook is None:
+            decided = await self._decide(request, place)
+        else:
+            decided = await admission.decide(place, claimed.hook, partial(self._decide, request), request.metadata, context)
+        decision, there = decided.decision, decided.place
+        then = decision.then if isinstance(decision, Await) else decision
+        if isinstance(then, Create):
             require_budget(claimed)
-        if isinstance(decision, Await):
-            grants, decision = await self._approved(query.device_name, profile, known, context), decision.then
-        match decision:
-            case Create():
-                changes, result = await self._create(request, query.device_name, profile)
-                changes = msgspec.structs.replace(changes, made_by=claimed.id)
-            case Rotate(device=device):
-                changes, result = await self._rotate(request, device, profile, known.credentials, proof)
-            case Activate(device=device):
-                result = self._repeat(device, profile, known.credentials)
-                changes = Changes(replace=(lifecycle.advance(device, DeviceState.PROVISIONED, self.issuer.clock.now()),))
-            case Repeat(device=device):
-                result, changes = self._repeat(device, profile, known.credentials), Changes()
-            case Renew(device=device):
-                return await self._renew(request, device, profile, known.credentials, admission, context)
-            case _:
-                assert_never(decision)
-        is_back = isinstance(decision, Create) or (leave and not known.credentials)
-        stones = departures.used(place.known.tombstone, known.tombstone) if is_back else ()
-        word = type(decision).__name__.lower()
-        event = self._succeeded(result, admission.told(f"{word}, by leave" if stones and leave else word), context)
-        used = (*map(Delete, grants), *stones)
-        changes = msgspec.structs.replace(changes, delete=(*changes.delete, *used), events=(event,))
-        changes, device = await admission.settle(changes, result.device, context)
-        await self.repository.commit(changes)
-        return msgspec.structs.replace(result, device=device)
+        grants = await self._approved(there, context) if isinstance(decision, Await) else ()
+        if isinstance(then, Renew):
+            return await self._renew(request, then.device, there, admission, context)
+        changes, result = await self._fulfil(request, then, decided, claimed)
+        is_back = isinstance(then, Create) or (decided.leave and not there.known.credentials)
+        stones = departures.used(known.tombstone, there.known.tombstone) if is_back else ()
+        word = type(then).__name__.lower()
+        if stones and decided.leave:
+            word += ", by leave"
+        event = self._succeeded(result, admission.told(word), context)
+        deletions = (*changes.delete, *grants, *stones)
+        return await self._commit(
+            msgspec.structs.replace(changes, delete=deletions, events=(event,)), result, admission, context
+        )
 
-    async def _decide(self, request: ProvisionRequest, context: Context, place: Place) -> Decided:
+    async def _decide(self, request: ProvisionRequest, place: Place) -> Decided:
         """Decide by what is known in a place. Raises `Refusal`."""
         query, known = place.query, place.known
-        require_wire(place.profile, context)
-        proof = await self._proof(request, place.profile, known)
+        proof = None if known.device is None else await self._proof(request, place.profile, known.device, known.credentials)
         taken = known.lookup_taken and all(credential.lookup != query.lookup for credential in known.credentials)
-        leave = departures.has_leave(known.tombstone, self.issuer.clock.now())
+        leave = known.tombstone is not None and known.tombstone.gives_leave(self.issuer.clock.now())
         decision = strategy.decide(query.device_name, taken, place.profile, known, proved=proof is not None, leave=leave)
-        return Decided(place, decision, proof)
+        return Decided(place, decision, proof, leave)
 
-    async def _approved(self, name: str, profile: Profile, known: ClaimSnapshot, context: Context) -> tuple[Approval, ...]:
-        """Return the grant that lets a device through, to be used up. Raises `Refusal` FORBIDDEN where there is none."""
+    async def _approved(self, place: Place, context: Context) -> tuple[Delete, ...]:
+        """Return what uses up the grant that lets a device through. Raises `Refusal` FORBIDDEN where there is none."""
         approvals = Approvals(self.repository, self.issuer, self.audit)
-        return (await approvals.require(profile, name, known.device, context),)
+        return (Delete(await approvals.require(place.profile, place.query.device_name, place.known.device, context)),)
 
-    async def _proof(self, request: ProvisionRequest, profile: Profile, known: ClaimSnapshot) -> Proof | None:
+    async def _proof(
+        self, request: ProvisionRequest, profile: Profile, device: Device, held: tuple[Credential, ...]
+    ) -> Proof | None:
         """Return what the device proved, where that matters; its connection tells, too, which credential it uses."""
-        if known.device is None:
-            return None
         if profile.reprovision is Reprovision.PROVE:
-            return await Proofs(self.repository, self.issuer).find(request, known.device, known.credentials)
+            return await Proofs(self.repository, self.issuer).find(request, device, held)
         proven = request.proof
-        return Proof(proven.credential) if isinstance(proven, Identity) and proven.device == known.device.id else None
+        return Proof(proven.credential) if isinstance(proven, Identity) and proven.device == device.id else None
 
-    async def _create(self, request: ProvisionRequest, name: str, profile: Profile) -> tuple[Changes, Provisioned]:
-        now, entropy = self.issuer.clock.now(), self.issuer.entropy
-        device = Device(
-            id=DeviceId(new_id(now, entropy)),
-            tenant=profile.tenant,
-            profile=profile.id,
-            name=name or random_text(GENERATED_NAME_CHARACTERS, entropy),
-            state=DeviceState.PROVISIONED,
-            metadata=request.metadata,
-            created_at=now,
-            updated_at=now,
-        )
-        value, credential = await self._issue(request, device, profile)
-        return Changes(insert=(device, credential)), Provisioned(device=device, profile=profile, credential=value)
-
-    async def _rotate(
-        self, request: ProvisionRequest, device: Device, profile: Profile, held: tuple[Credential, ...], proof: Proof | None
-    ) -> tuple[Changes, Provisioned]:
-        """Give a device a new credential, on trial beside those that it has.
-
-        A token that proves itself is not what the device proposes: another one is drawn. MQTT credentials that do are kept, as
-        devices make those up themselves.
-        """
-        now = self.issuer.clock.now()
-        if proof is not None and proof.proposed is not None and not isinstance(proof.proposed, MqttBasic):
-            request = msgspec.structs.replace(request, credential=None)
-        renewed = lifecycle.renew(device, now)
-        value, credential = await self._issue(request, renewed, profile)
-        begun = trials.begin(credential, held, now, used=proof.credential if proof is not None else None)
-        changes = msgspec.structs.replace(begun, replace=(renewed, *begun.replace))
-        return changes, Provisioned(device=renewed, profile=profile, credential=value)
+    async def _fulfil(
+        self, request: ProvisionRequest, decision: Create | Activate | Repeat | Rotate, decided: Decided, claimed: Profile
+    ) -> fulfilment.Given:
+        place, issuer = decided.place, self.issuer
+        profile, held = place.profile, place.known.credentials
+        match decision:
+            case Create():
+                return await fulfilment.create(request, place.query.device_name, profile, claimed.id, issuer)
+            case Rotate(device=device):
+                return await fulfilment.rotate(request, device, profile, held, decided.proof, issuer)
+            case Activate(device=device):
+                return fulfilment.activate(device, profile, held, issuer)
+            case Repeat(device=device):
+                return Changes(), fulfilment.repeat(device, profile, held, issuer)
+            case _:
+                assert_never(decision)
 
     async def _renew(
-        self,
-        request: ProvisionRequest,
-        device: Device,
-        profile: Profile,
-        held: tuple[Credential, ...],
-        admission: Admission,
-        context: Context,
+        self, request: ProvisionRequest, device: Device, place: Place, admission: Admission, context: Context
     ) -> Provisioned:
         """Replace a device's certificates; another connection of the same device may have done it a moment ago."""
+        profile, held = place.profile, place.known.credentials
         renewed = lifecycle.renew(device, self.issuer.clock.now())
-        value, new = await self._issue(request, renewed, profile)
+        value, new = await fulfilment.issue(request, renewed, profile, self.issuer)
         if any(each.lookup == new.lookup and not each.is_over(new.created_at) for each in held):
             return Provisioned(device=device, profile=profile, credential=value)
-        self._require_newest(request, held)
+        fulfilment.require_newest(request, held, self.issuer)
         event = self.audit.device_event(EventKind.CREDENTIAL_ROTATED, context, renewed, admission.told(new.kind.value))
-        old = tuple(map(Delete, _certificates(held)))
+        old = tuple(map(Delete, fulfilment.certificates(held)))
         changes = Changes(insert=(new,), replace=(renewed,), delete=old, events=(event,))
-        changes, renewed = await admission.settle(changes, renewed, context)
+        return await self._commit(changes, Provisioned(device=renewed, profile=profile, credential=value), admission, context)
+
+    async def _commit(self, changes: Changes, result: Provisioned, admission: Admission, context: Context) -> Provisioned:
+        """Write the changes, with what the profile's hook said of their device, and return what the device is told."""
+        changes, device = await admission.settle(changes, result.device, context)
         await self.repository.commit(changes)
-        return Provisioned(device=renewed, profile=profile, credential=value)
-
-    def _require_newest(self, request: ProvisionRequest, held: tuple[Credential, ...]) -> None:
-        """Refuse a certificate that a later one has taken the place of: it may have been revoked, or its key be stolen."""
-        since = request.evidence.since if isinstance(request.evidence, ProvenChain) else None
-        # Certificates know whole seconds.
-        if since is not None and any(self._begins(each) // 1000 > since // 1000 for each in _certificates(held)):
-            raise Refusal(Reason.FORBIDDEN, "the device has a newer certificate", check="chain.superseded")
-
-    def _begins(self, credential: Credential) -> int:
-        """Return when the time of a certificate begins; of one that was not kept, when it was registered."""
-        value = self.issuer.reveal(credential)
-        begins = beginning(value.text) if isinstance(value, Certificate) else None
-        return credential.created_at if begins is None else begins
-
-    async def _issue(self, request: ProvisionRequest, device: Device, profile: Profile) -> tuple[CredentialValue, Credential]:
-        own = None if profile.strategy is Strategy.PRE_PROVISIONED else request.credential
-        value = own or self._drawn(profile)
-        require_valid(value)
-        _require_kind(KIND[type(value)], profile)
-        keep = strategy.keeps_credentials(profile)
-        return value, await self.issuer.issue(value, device.id, keep=keep, expires_at=_until(request))
-
-    def _drawn(self, profile: Profile) -> CredentialValue:
-        """Draw what a device of this profile has that brings nothing of its own: an access token where it may be anything."""
-        return self.issuer.new_secret() if profile.credential_kind is CredentialKind.CLIENT_SECRET else self.issuer.new_token()
-
-    def _repeat(self, device: Device, profile: Profile, credentials: tuple[Credential, ...]) -> Provisioned:
-        now = self.issuer.clock.now()
-        valid = [credential for credential in credentials if not credential.is_over(now)]
-        # A certificate that was made here later is beside what the device was given first, not in its place.
-        valid.sort(key=lambda each: each.kind is not CredentialKind.X509_CERTIFICATE)
-        value = self.issuer.reveal(valid[-1]) if valid else None
-        if value is None:
-            raise Refusal(Reason.CONFLICT, "the device's credential was given once and not kept", check="credential.not_kept")
-        return Provisioned(device=device, profile=profile, credential=value)
+        return result if device is result.device else msgspec.structs.replace(result, device=device)
 
     def _succeeded(self, result: Provisioned, decision: str, context: Context) -> Event:
+        device = result.device
         return self.audit.event(
             EventKind.PROVISION_SUCCEEDED,
             context,
             tenant=result.profile.tenant,
             profile=result.profile.id,
-            device=result.device.id,
-            device_name=result.device.name,
+            device=device.id,
+            device_name=device.name,
             detail=decision,
         )
 
 
-def _buckets(request: ProvisionRequest, context: Context) -> tuple[str, str]:
-    """Return what guesses at a claim key are counted by: the key, and who made them."""
-    key = request.evidence.key[:KEY_CHARACTERS]
-    return key, f"{context.stranger} {key}"
+def _guessed(request: ProvisionRequest) -> str:
+    """Return what guesses at a claim key are counted by."""
+    return request.evidence.key[:KEY_CHARACTERS]
 
 
-def _until(request: ProvisionRequest) -> int | None:
-    return request.evidence.until if isinstance(request.evidence, ProvenChain) else None
-
-
-def _certificates(credentials: tuple[Credential, ...]) -> tuple[Credential, ...]:
-    return tuple(each for each in credentials if each.kind is CredentialKind.X509_CERTIFICATE)
-
-
-def _require_kind(kind: CredentialKind, profile: Profile) -> None:
-    """Check that devices of a profile may have this kind of credential. Raises `Refusal` FORBIDDEN."""
-    if profile.credential_kind not in (None, kind):
-        raise Refusal(Reason.FORBIDDEN, "devices of this profile have another kind of credential", check="credential.kind")
+def _pair(stranger: str, key: str) -> str:
+    """Return what the guesses that one source makes at it are counted by."""
+    return f"{stranger} {key}"

@@ -175,9 +175,9 @@ class Shelves:
 
     def _as_counted(self, entity: Entity, before: Entity | None) -> Entity:
         """Return an entity with what the store counts, which is what it was."""
-        if isinstance(entity, Tenant):
+        if type(entity) is Tenant:
             return msgspec.structs.replace(entity, devices=before.devices if isinstance(before, Tenant) else 0)
-        if isinstance(entity, Profile):
+        if type(entity) is Profile:
             made = before.made if isinstance(before, Profile) else None
             if made is None and entity.claims is not None:
                 made = sum(device.profile == entity.id for device in self.of(Device))
@@ -185,14 +185,14 @@ class Shelves:
         return entity
 
     def _put(self, entity: Entity) -> None:
-        if isinstance(entity, Tombstone):
+        if type(entity) is Tombstone:
             for mark in marks(entity):
                 self._remove((Tombstone, self.holders.get(mark, "")))
                 self.holders[mark] = entity.id
         self.entities[key_of(entity)] = entity
         for unique in uniques(entity):
             self.holders[unique] = entity.id
-        if isinstance(entity, Credential):
+        if type(entity) is Credential:
             self.owned.setdefault(entity.device, {})[entity.id] = None
 
     def _release(self, entity: Entity) -> None:

@@ -1,6 +1,7 @@
 """Values that one entity at most may hold, and the guard that each of them is kept by."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from core.errors import Guard
 from core.model import (
@@ -54,45 +55,59 @@ GUARDS = {
 }
 
 
-_BY_ID: dict[type[Entity], str] = {
-    Tenant: "tenant_id",
-    OscoreState: "oscore_credential",
-    IssuedCertificate: "certificate_serial",
-}
-
 OF_PROFILES = (EntryKind.DEVICE_FIELD, EntryKind.CHANNEL_TEMPLATE)
 """The kinds of entries that have names of their own within a profile, or among those of all profiles."""
 
 
 def uniques(entity: Entity) -> tuple[Unique, ...]:
     """Return the unique values that an entity holds, in the order in which their guards are to be named."""
-    if isinstance(entity, Device):
-        name = Unique("device_name", (entity.tenant, entity.name))
-        if entity.unique_serial and entity.serial:
-            return (name, Unique("device_serial", (entity.profile, entity.serial)))
-        return (name,)
-    if isinstance(entity, Credential):
-        return (Unique("credential_lookup", entity.lookup),)
-    if isinstance(entity, BootstrapConfig):
-        return _of_config(entity)
-    if isinstance(entity, PendingClaim):
-        return (Unique("claim_device", entity.id), Unique("claim_lookup", entity.lookup))
-    if isinstance(entity, DirectoryEntry):
-        return _of_entry(entity)
-    if isinstance(entity, Profile):
-        return (Unique("profile_name", (entity.tenant, entity.name)), Unique("profile_key", entity.provision_key))
-    if isinstance(entity, OperatorToken):
-        return (Unique("token_name", (entity.tenant, entity.name)), Unique("token_lookup", entity.lookup))
-    if isinstance(entity, Approval):
-        return (Unique("approval_name", (entity.profile, entity.name)),)
-    trait = _BY_ID.get(type(entity))
-    return () if trait is None else (Unique(trait, entity.id),)
+    held = _HELD.get(type(entity))
+    return () if held is None else held(entity)
 
 
 def marks(tombstone: Tombstone) -> tuple[Unique, ...]:
     """Return what one tombstone at most has. No guard keeps it: a new one takes the place of those that have it."""
     name = Unique("tombstone_name", (tombstone.tenant, tombstone.name))
     return (name, Unique("tombstone_serial", (tombstone.profile, tombstone.serial))) if tombstone.serial else (name,)
+
+
+def _of_tenant(tenant: Tenant) -> tuple[Unique, ...]:
+    return (Unique("tenant_id", tenant.id),)
+
+
+def _of_profile(profile: Profile) -> tuple[Unique, ...]:
+    return (Unique("profile_name", (profile.tenant, profile.name)), Unique("profile_key", profile.provision_key))
+
+
+def _of_device(device: Device) -> tuple[Unique, ...]:
+    name = Unique("device_name", (device.tenant, device.name))
+    if device.unique_serial and device.serial:
+        return (name, Unique("device_serial", (device.profile, device.serial)))
+    return (name,)
+
+
+def _of_credential(credential: Credential) -> tuple[Unique, ...]:
+    return (Unique("credential_lookup", credential.lookup),)
+
+
+def _of_oscore_state(state: OscoreState) -> tuple[Unique, ...]:
+    return (Unique("oscore_credential", state.id),)
+
+
+def _of_certificate(certificate: IssuedCertificate) -> tuple[Unique, ...]:
+    return (Unique("certificate_serial", certificate.id),)
+
+
+def _of_claim(claim: PendingClaim) -> tuple[Unique, ...]:
+    return (Unique("claim_device", claim.id), Unique("claim_lookup", claim.lookup))
+
+
+def _of_approval(approval: Approval) -> tuple[Unique, ...]:
+    return (Unique("approval_name", (approval.profile, approval.name)),)
+
+
+def _of_token(token: OperatorToken) -> tuple[Unique, ...]:
+    return (Unique("token_name", (token.tenant, token.name)), Unique("token_lookup", token.lookup))
 
 
 def _of_entry(entry: DirectoryEntry) -> tuple[Unique, ...]:
@@ -109,3 +124,19 @@ def _of_config(config: BootstrapConfig) -> tuple[Unique, ...]:
     if config.unique_name and config.name:
         return (*held, Unique("config_name", (config.tenant, config.name)))
     return held
+
+
+_HELD: dict[type[Entity], Callable[[Any], tuple[Unique, ...]]] = {
+    Tenant: _of_tenant,
+    Profile: _of_profile,
+    Device: _of_device,
+    Credential: _of_credential,
+    OscoreState: _of_oscore_state,
+    IssuedCertificate: _of_certificate,
+    PendingClaim: _of_claim,
+    Approval: _of_approval,
+    BootstrapConfig: _of_config,
+    DirectoryEntry: _of_entry,
+    OperatorToken: _of_token,
+}
+"""What entities of each kind hold; the others hold nothing."""

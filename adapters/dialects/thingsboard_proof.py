@@ -6,7 +6,7 @@ The vendor has no such thing. Here it is the credential that the request itself 
 a certificate, a pre-shared key, an OSCORE context. The text of a certificate (`hash`) is no secret and proves nothing.
 """
 
-from adapters.dialects.device_api.requests import who
+from adapters.dialects.device_api.requests import presented, who
 from adapters.exchange import Inbound
 from core.errors import Refusal
 from core.messages import Identity, MqttLogin, TokenLogin
@@ -14,8 +14,10 @@ from core.messages import Identity, MqttLogin, TokenLogin
 
 def proof(inbound: Inbound) -> TokenLogin | MqttLogin | Identity | None:
     """Return what a device presents beside its request, None where that is nothing or cannot be read."""
+    if inbound.identity is None and not presented(inbound):
+        return None  # as nearly all do: not worth a refusal
     try:
-        presented = who(inbound)
+        found = who(inbound)
     except Refusal:
         return None
-    return presented if isinstance(presented, TokenLogin | MqttLogin | Identity) else None
+    return found if isinstance(found, TokenLogin | MqttLogin | Identity) else None

@@ -114,18 +114,13 @@ class HttpServer:
         page = self._pages.get(translate.target(request).partition("?")[0])
         if page is not None and request.method in ("GET", "HEAD"):
             return await _show(page)
-        response = await self._respond(request)
-        if self._proofs.answered(request.protocol):
-            response.force_close()
-        return response
-
-    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         answer = await self._answer(request)
         if answer.stream is not None:
-            return await self._streams.send(request, answer, answer.stream)
-        response = translate.outbound(answer)
-        if request.content is not None and not request.content.is_eof():
-            response.force_close()  # what is left of a refused body is not read
+            response = await self._streams.send(request, answer, answer.stream)
+        else:
+            response = _whole(request, answer)
+        if self._proofs.answered(request.protocol):
+            response.force_close()
         return response
 
     async def _answer(self, request: web.BaseRequest) -> Outbound:
@@ -135,7 +130,8 @@ class HttpServer:
         exchange = self._connections.exchange(request.protocol, self._exchange)
         try:
             # A certificate on a proxy's own connection is that of the proxy, whoever it speaks for.
-            identity = None if behind else await self._proofs.identity(request, exchange, peer)
+            asks = connected.secure and not behind
+            identity = await self._proofs.identity(request, exchange, peer) if asks else None
         except Refusal as refusal:
             return await exchange.refuse(translate.inbound(request, peer, b""), refusal)
         large = _Large()
@@ -162,10 +158,11 @@ class HttpServer:
         if (request.content_length or 0) > self._config.max_body_bytes:
             raise self._too_large()
         self._reserve(large, request.content_length or 0)
-        await _invite(request)
+        if "Expect" in request.headers:
+            await _invite(request)
         if request.content.is_eof() and request.content.total_bytes <= self._config.max_body_bytes:
             self._reserve(large, request.content.total_bytes)
-            return await request.content.read()  # all of it came with the headers: nothing to wait for
+            return request.content.read_nowait()  # all of it came with the headers: nothing to wait for
         try:
             async with asyncio.timeout(self._config.body_seconds):
                 return await self._read_body(request, large)
@@ -303,9 +300,16 @@ class _Connections(web.Server):
 
 async def _invite(request: web.BaseRequest) -> None:
     """Tell a client to send the body that it waits with (RFC 9110, section 10.1.1); a refused one is never sent then."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.is_eof():
+    if request.headers["Expect"].lower() == "100-continue" and not request.content.is_eof():
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # it is no part of the response
+
+
+def _whole(request: web.BaseRequest, answer: Outbound) -> web.StreamResponse:
+    response = translate.outbound(answer)
+    if request.content is not None and not request.content.is_eof():
+        response.force_close()  # what is left of a refused body is not read
+    return response
 
 
 async def _show(page: Callable[[], Awaitable[Page]]) -> web.Response:

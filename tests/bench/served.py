@@ -30,7 +30,8 @@ class Served:
         if self.is_gateway:
             *ports, self.key, self.secret, self._directory = line
             self.ports = dict(zip(("http", "coap", "mqtt"), map(int, ports), strict=True))
-            self._wait(self.ports["http"])
+            for protocol in ("http", "mqtt"):  # each is listened at in its turn
+                self._wait(self.ports[protocol])
         else:
             self.key, self.secret = "k" * 20, "s" * 20
             self.ports = {name.rpartition("_")[2]: int(line[0])}

@@ -39,9 +39,13 @@ def who(inbound: Inbound) -> Login | Identity:
     return inbound.identity or _login(inbound)
 
 
+def presented(inbound: Inbound) -> str:
+    """Return what a request presents for itself, as it was sent; empty: nothing."""
+    return inbound.query.get("auth", "") if inbound.carrier is Carrier.COAP else inbound.headers.get("authorization", "")
+
+
 def _login(inbound: Inbound) -> Login:
-    sent = inbound.query.get("auth", "") if inbound.carrier is Carrier.COAP else inbound.headers.get("authorization", "")
-    scheme, _, rest = sent.strip().partition(" ")
+    scheme, _, rest = presented(inbound).strip().partition(" ")
     credentials = rest.strip()
     if scheme.lower() == _BEARER and credentials:
         return TokenLogin(_secret(credentials))
