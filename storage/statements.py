@@ -34,8 +34,9 @@ class Statement(NamedTuple):
 class Grouped:
     """One statement for many parameter rows, written out once for each power of two of them.
 
-    Rows that fill up the number are NULL and must match nothing. `VALUES` takes bytes, which a JSON array would not, and a
-    statement is one step of the database: `executemany` gives up and takes back the interpreter's lock for every row.
+    Rows that fill up the number are NULL in their first column, and so must match nothing; not in the others, as it takes
+    sqlite3 ten times as long to bind NULL as a number. `VALUES` takes bytes, which a JSON array would not, and a statement is one
+    step of the database: `executemany` gives up and takes back the interpreter's lock for every row.
 
     PostgreSQL takes the columns of the rows as arrays instead: `types` are what it calls their elements, text where none are
     given, and `postgres` is the template where its own is not what `storage.postgres.spelling` makes of the other.
@@ -62,7 +63,7 @@ class Grouped:
         if not number:
             return []
         bits = (number - 1).bit_length()
-        spare = (None,) * (self._width * ((1 << bits) - number))
+        spare = (None, *(0,) * (self._width - 1)) * ((1 << bits) - number)
         return connection.execute(self.texts[bits], (*chain.from_iterable(rows), *spare)).fetchall()
 
     def _run_in_parts(self, connection: sqlite3.Connection, rows: list[Row]) -> list[Row]:

@@ -6,12 +6,11 @@ from itertools import groupby
 from typing import TypeVar
 
 from core.errors import Conflict
-from core.model import Credential, Device
 from core.ports import Changes
 from storage import faults, tables
 from storage.bounds import EXPIRED_KEPT_MS, TOMBSTONE_KEPT_MS
 from storage.clock import now
-from storage.guards import examine, examine_additions
+from storage.guards import examine, examine_additions, only_adds
 from storage.stored import GroupStored, RowStored
 
 R = TypeVar("R")
@@ -87,19 +86,12 @@ def prune(connection: sqlite3.Connection, keep: int, most: int) -> int:
 def _in_runs(connection: sqlite3.Connection, group: Sequence[Changes]) -> Outcomes:
     """Write those that only add together and the others where they stand between them, all in the order given."""
     outcomes: Outcomes = []
-    for together, run in groupby(group, key=_only_adds):
+    for together, run in groupby(group, key=only_adds):
         if together:
             outcomes += _together(connection, list(run))
         else:
             outcomes += [_alone(connection, changes) for changes in run]
     return outcomes
-
-
-def _only_adds(changes: Changes) -> bool:
-    """Tell whether changes add devices that are nobody's, credentials and events and nothing else: what devices do all day."""
-    return not (changes.replace or changes.delete) and all(
-        isinstance(entity, Credential) or (isinstance(entity, Device) and not entity.owner) for entity in changes.insert
-    )
 
 
 def _together(connection: sqlite3.Connection, run: Sequence[Changes]) -> Outcomes:
