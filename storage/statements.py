@@ -35,8 +35,8 @@ class Grouped:
     """One statement for many parameter rows, written out once for each power of two of them.
 
     Rows that fill up the number are NULL in their first column, and so must match nothing; not in the others, as it takes
-    sqlite3 ten times as long to bind NULL as a number. `VALUES` takes bytes, which a JSON array would not, and a statement is one
-    step of the database: `executemany` gives up and takes back the interpreter's lock for every row.
+    sqlite3 ten times as long to bind NULL as a number. `VALUES` takes bytes, which a JSON array would not, and a statement is
+    one step of the database: `executemany` gives up and takes back the interpreter's lock for every row.
 
     PostgreSQL takes the columns of the rows as arrays instead: `types` are what it calls their elements, text where none are
     given, and `postgres` is the template where its own is not what `storage.postgres.spelling` makes of the other.
