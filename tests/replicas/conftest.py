@@ -41,3 +41,16 @@ def database(postgres: PostgresServer) -> Iterator[str]:
     name = postgres.make_database("whole")
     yield postgres.url(name)
     postgres.sql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def reused(postgres: PostgresServer) -> str:
+    """A database for many tests, one after the other: to make one takes longer than most of them."""
+    return postgres.make_database("whole")
+
+
+@pytest.fixture
+def emptied(reused: str, postgres: PostgresServer) -> str:
+    """Its URL, with nothing in it that replicas share."""
+    postgres.sql(reused, "TRUNCATE notice, spent, epoch, kept_answer, office")
+    return postgres.url(reused)
