@@ -31,7 +31,17 @@ class Page(msgspec.Struct, frozen=True):
     body: bytes
 
 
-Pages = Mapping[str, Callable[[], Awaitable[Page]]]
+Show = Callable[[], Awaitable[Page]]
+
+
+class Restricted(msgspec.Struct, frozen=True):
+    """A page that some addresses show: `at` tells by an address's exchange. Elsewhere its path is like any other."""
+
+    show: Show
+    at: Callable[[Exchange], bool]
+
+
+Pages = Mapping[str, Show | Restricted]
 
 
 class HttpServer:
@@ -112,8 +122,8 @@ class HttpServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         page = self._pages.get(translate.target(request).partition("?")[0])
-        if page is not None and request.method in ("GET", "HEAD"):
-            return await _show(page)
+        if page is not None and request.method in ("GET", "HEAD") and (show := self._shown(page, request)):
+            return await _show(show)
         answer = await self._answer(request)
         if answer.stream is not None:
             response = await self._streams.send(request, answer, answer.stream)
@@ -122,6 +132,11 @@ class HttpServer:
         if self._proofs.answered(request.protocol):
             response.force_close()
         return response
+
+    def _shown(self, page: Show | Restricted, request: web.BaseRequest) -> Show | None:
+        if not isinstance(page, Restricted):
+            return page
+        return page.show if page.at(self._connections.exchange(request.protocol, self._exchange)) else None
 
     async def _answer(self, request: web.BaseRequest) -> Outbound:
         connected = _peer(request)
@@ -312,7 +327,7 @@ def _whole(request: web.BaseRequest, answer: Outbound) -> web.StreamResponse:
     return response
 
 
-async def _show(page: Callable[[], Awaitable[Page]]) -> web.Response:
+async def _show(page: Show) -> web.Response:
     shown = await page()
     headers = {"Content-Type": shown.content_type, "Server": "firstlight"}
     return web.Response(status=shown.status, body=shown.body, headers=headers)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters import app
+from adapters import upkeep
 from adapters.app import Running
 from adapters.config import SettingError
 from tests.commands.conftest import Result
@@ -137,7 +137,7 @@ async def test_a_rotation_that_came_too_early_is_noticed_by_the_gateway_that_was
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No gateway starts with the new key alone: what the one that was left behind seals would not open."""
-    monkeypatch.setattr(app, "PRUNE_SECONDS", 0.05)
+    monkeypatch.setattr(upkeep, "PRUNE_SECONDS", 0.05)
     async with opened(tmp_path / "data"):
         pass
     async with opened(tmp_path / "data", **BOTH):
