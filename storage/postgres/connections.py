@@ -28,9 +28,9 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     connect: float = 5.0
-    command: float = 10.0
-    statement: float = 8.0
-    lock: float = 4.0
+    command: float = 7.0
+    statement: float = 6.0
+    lock: float = 3.0
     idle: float = 5.0
     silence: float = 15.0
 
