@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 
 from storage import refusals
-from storage.postgres.connections import Connection
-from storage.postgres.wire import BROKEN, Connect
+from storage.postgres.connections import AWAY, Connection
+from storage.postgres.wire import Connect
 
 AT_ONCE = 4
 QUEUE = 2_000
@@ -36,7 +36,7 @@ class Asking:
             self._require_there()
             async with self._turn(), self._connection() as connection:
                 return await connection.fetch(statement, *parameters)
-        except BROKEN as error:
+        except AWAY as error:
             raise refusals.failed(error) from error
 
     async def close(self) -> None:
@@ -78,7 +78,7 @@ class Asking:
         self._require_there()
         try:
             connection = await self._connect()
-        except BROKEN:
+        except AWAY:
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise
         await connection.execute("SET synchronous_commit = off")  # nothing that is asked here has to outlive a crash

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import msgspec
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection  # generic for type checkers alone
+
+
+AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What is raised where a database cannot be asked. The last is what a session that is ended at a bad moment gets."""
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
