@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 help:
 	@echo "make run      start the gateway with a demo profile (HTTP 8080, CoAP 5683/udp, MQTT 1883, data in data/)"
-	@echo "make test     run every test, the real clients included"
+	@echo "make test     run every test, the real clients included; THOROUGH=1 searches longer"
 	@echo "make install  set up $(VENV) and nothing else; then $(BIN)/firstlight is there"
 	@echo "make lint types bench    ruff, mypy --strict, what a provision costs"
 
@@ -36,7 +36,7 @@ peers:
 
 test: dev peers
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@THOROUGH=$(THOROUGH) $(BIN)/python -m coverage run -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report --include='core/*' --fail-under=100
 	@$(BIN)/python -m coverage report --omit='core/*' --fail-under=90

@@ -180,6 +180,8 @@ def _remove_if_left(path: Path) -> None:
     """Remove a file whose maker was killed: one that runs holds it."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for beside in ("-journal", "-wal", "-shm"):  # what SQLite lays beside a file while it writes
+            path.with_name(path.name + beside).unlink(missing_ok=True)
         path.unlink()
 
 

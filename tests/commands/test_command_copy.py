@@ -1,22 +1,20 @@
 """`firstlight copy` as a process: killed, interrupted and cut off it goes on, and what it made is what was there."""
 
-import asyncio
 import io
 import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from storage.postgres import migration
 from tests.bench import copying
 from tests.bench.fleet import Member
 from tests.bench.registries import make_registry
-from tests.postgres_server import PostgresServer, postgres_server
+from tests.postgres_server import PostgresServer
 
 Run = Callable[..., Any]
 DEVICES = 600

@@ -5,7 +5,7 @@ import json
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from storage import migration, open_repository
 from storage.database_file import FileLock
 from storage.postgres import migration as postgres
-from tests.postgres_server import PostgresServer, postgres_server
+from tests.postgres_server import PostgresServer
 
 Run = Callable[..., Any]
 KNOWN = len(migration.steps())

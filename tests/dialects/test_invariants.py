@@ -22,6 +22,7 @@ from core.model import CredentialId, DeviceId, Secret, TenantId
 from tests.core.registry import KEY, SECRET
 from tests.dialects.thingsboard_server import Server, request
 from tests.fakes import START
+from tests.thorough import often
 
 BOOTSTRAP = [open_dialect(flavours[0], DialectOptions()) for flavours in FLAVOURS.values()]
 ENOS = enos.open_dialect(enos.DialectOptions())
@@ -42,7 +43,7 @@ ROUTES = [
     for dialect in ALL
     for route in one_for_each_operation(dialect)
 ]
-EXAMPLES = 200
+EXAMPLES = often(60, 200)
 """So many requests are made up for a dialect, and each of them is sent to each of its routes."""
 
 REASONS = (Reason.MALFORMED, Reason.UNAUTHENTICATED)

@@ -11,9 +11,8 @@ from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
 from tests.e2e.process import PATIENCE_SECONDS, Served, Unmeasured
 from tests.e2e.registry_file import found_in_a_whole_registry
-from tests.thorough import often
 
-ROUNDS = often(3, 8)
+ROUNDS = 8
 WRITERS = 20
 _FAULTS = {
     "configurations without a device": "SELECT id FROM config WHERE id NOT IN (SELECT id FROM device)",

@@ -28,7 +28,8 @@ from tests.protocols.world import METERS
 from tests.thorough import often
 
 SEED = 20_261_121
-BODIES, DATAGRAMS, STREAMS = often(800, 2_500), often(1_600, 5_000), often(500, 1_500)  # a round; the first one warms up, the second one is measured
+# A round; the first one warms up, the second one is measured.
+BODIES, DATAGRAMS, STREAMS = often(800, 2_500), often(1_600, 5_000), often(500, 1_500)
 GROWTH_KIB = 48 * 1024
 LOG_LINES = 20  # a second
 PROFILE = {"name": "meters", "provision_key": METERS.key, "provision_secret": METERS.secret, "reprovision": "same"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.cli import main
 from tests.e2e.gateways import ADMIN_TOKEN, MASTER_KEY, environment
 from tests.e2e.operator_api import Operator
 from tests.e2e.process import PROGRAM, Served, files_in
@@ -95,9 +96,12 @@ async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         ("MQTTS", "127.0.0.1:8883"),
     ],
 )
-async def test_a_setting_that_is_wrong(tmp_path: Path, name: str, value: str) -> None:
-    for verb in ("serve", "check"):
-        status, out, err = await command(tmp_path, verb, **{name: value})
+async def test_a_setting_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checked = main(["check"], environment(tmp_path / "data", **{name: value}))
+    for status, out, err in ((checked, *capsys.readouterr()), await command(tmp_path, "serve", **{name: value})):
         assert status == 2
         assert out == ""
         (line,) = err.splitlines()

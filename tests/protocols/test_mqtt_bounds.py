@@ -135,7 +135,7 @@ def test_a_packet_that_comes_byte_by_byte_is_not_waited_for() -> None:
 
 def test_whole_packets_start_the_packets_time_again() -> None:
     with gateway(packet_seconds=5 * SHORT) as found, found.guest() as client:
-        for _ in range(8):
+        for _ in range(6):
             client.send(b"\xc0")
             time.sleep(SHORT)
             client.send(b"\x00")
@@ -143,8 +143,7 @@ def test_whole_packets_start_the_packets_time_again() -> None:
         assert found.meter.bounds == []
 
 
-@pytest.mark.parametrize("loop", EVERY_LOOP)
-@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize(("loop", "version"), list(zip(EVERY_LOOP, (4, 5), strict=True)))
 def test_a_silent_client_is_closed_after_one_and_a_half_keep_alives(loop: str, version: int) -> None:
     with gateway(loop) as found, found.guest(version, keep_alive=1) as client:
         started = time.monotonic()
@@ -155,7 +154,7 @@ def test_a_silent_client_is_closed_after_one_and_a_half_keep_alives(loop: str, v
 
 def test_a_client_that_pings_stays() -> None:
     with gateway() as found, found.guest(keep_alive=1) as client:
-        for _ in range(5):
+        for _ in range(4):
             time.sleep(0.5)
             client.ping()
 
@@ -174,8 +173,7 @@ def test_a_client_that_waits_for_its_answer_is_not_silent() -> None:
         assert client.read()[1].endswith(b"for wait")
 
 
-@pytest.mark.parametrize("loop", EVERY_LOOP)
-@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize(("loop", "version"), list(zip(EVERY_LOOP, (4, 5), strict=True)))
 def test_a_guest_is_closed_some_time_after_its_last_answer(loop: str, version: int) -> None:
     with gateway(loop, linger_seconds=6 * SHORT) as found, found.guest(version) as client:
         for _ in range(4):  # each answer begins the time again
@@ -225,7 +223,7 @@ def test_a_client_that_reads_slowly_gets_everything(loop: str) -> None:
         with found.guest() as client:
             client.send(publish_packet(REQUEST, b"") * 200)
             for n in range(200):
-                if n < 10:
+                if n < 7:
                     time.sleep(SHORT)
                 assert len(client.read()[1]) > 60_000
         assert found.meter.bounds == []

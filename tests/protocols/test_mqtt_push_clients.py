@@ -159,5 +159,5 @@ def read_slowly(connection: socket.socket, size: int) -> bytes:
     found = b""
     while len(found) < size:
         found += connection.recv(min(24_000, size - len(found)))
-        time.sleep(0.04)
+        time.sleep(0.025)
     return found

@@ -70,8 +70,8 @@ async def test_a_place_whose_time_is_over_is_anybodys(emptied: str) -> None:
         assert await connection.fetchval("SELECT count(*) FROM kept_answer") == 0
 
 
-async def test_while_the_database_is_away_every_question_is_refused(postgres: PostgresServer) -> None:
-    name = postgres.make_database("whole")
+async def test_while_the_database_is_away_every_question_is_refused(postgres: PostgresServer, empty_registry: str) -> None:
+    name = postgres.make_database(empty_registry)
     async with commons(postgres.url(name)) as one:
         postgres.sql("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         async with hand(postgres.url("postgres")) as connection:

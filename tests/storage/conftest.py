@@ -1,6 +1,5 @@
 """The stores that the contract suite runs on, each opened empty but for one profile and one organisation."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import pytest
 
 from core.ports import Changes, Repository
 from storage import open_repository
-from storage.postgres import migration
-from tests.postgres_server import PostgresServer, postgres_server
+from tests.postgres_server import PostgresServer
 from tests.storage.entities import a_profile, an_organization
 
 _REMEMBER = """DO $$ DECLARE name text; BEGIN
@@ -26,21 +24,6 @@ DO $$ DECLARE name text; BEGIN
         EXECUTE format('INSERT INTO public.%I OVERRIDING SYSTEM VALUE SELECT * FROM first.%I', name, name);
     END LOOP;
 END $$"""
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """One server for all tests of a process, started where the first of them asks for it."""
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def empty_registry(postgres: PostgresServer) -> str:
-    """The name of a database with a whole schema, to be copied: nobody is connected to it."""
-    name = postgres.make_database()
-    asyncio.run(migration.migrate(postgres.url(name)))
-    return name
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from storage import copying_batches, copying_mark, migration, open_repository
 from storage.copying import Copied, open_copy
 from storage.copying_tables import tables
 from storage.postgres import copying as copying_postgres
-from storage.postgres import migration as postgres_migration
-from tests.postgres_server import PostgresServer, postgres_server
+from tests.postgres_server import PostgresServer
 from tests.storage.copied import answers, dump, rows_of, stock
 
 
@@ -40,17 +39,15 @@ class Broken(Exception):
     """The copy is broken off."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as running:
-        asyncio.run(postgres_migration.migrate(running.url(running.make_database())))
-        yield running
+@pytest.fixture
+def server(postgres: PostgresServer) -> PostgresServer:
+    return postgres
 
 
 @pytest.fixture
-def database(server: PostgresServer) -> str:
+def database(server: PostgresServer, empty_registry: str) -> str:
     """The URL of a database that has its tables and nothing else."""
-    return server.url(server.make_database("test_1"))
+    return server.url(server.make_database(empty_registry))
 
 
 @pytest.fixture

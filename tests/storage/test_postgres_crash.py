@@ -53,7 +53,7 @@ async def test_what_was_acknowledged_outlives_the_gateway(
     process.kill()
     said += (await asyncio.wait_for(output.read(), DEADLINE)).decode().split("\n")[:-1]
     await process.wait()
-    alive = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'firstlight %'"
+    alive = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'firstlight %' AND datname = current_database()"
     while postgres.sql(shared_database, alive) != "0\n":  # noqa: ASYNC110 - the server has no event for it
         await asyncio.sleep(0.05)
     assert postgres.sql(shared_database, WHOLE) == "0\n"

@@ -25,6 +25,7 @@ from storage.bounds import UNKNOWN_AMONG
 from storage.memory import MemoryRepository
 from storage.sqlite import open_sqlite
 from tests.storage.entities import a_channel, a_config, a_credential, a_device, a_lookup, a_profile, a_tenant, an_event
+from tests.thorough import often
 
 THERE = a_tenant().id
 
@@ -261,7 +262,9 @@ def searches(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return names, parts
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=often(15, 40), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(search=searches())
 async def test_stores_find_the_same_parts_of_all_texts(search: tuple[list[str], list[str]], tmp_path_factory: Any) -> None:
     names, parts = search

@@ -27,6 +27,7 @@ from storage.memory import MemoryRepository
 from storage.pages import NARROW
 from storage.sqlite import open_sqlite
 from tests.storage.entities import a_credential, a_device, a_profile, a_tenant, an_entry, an_organization
+from tests.thorough import often
 
 THERE = a_tenant().id
 STATES = list(DeviceState)
@@ -277,7 +278,9 @@ TEXTS = st.text("aAä\u0345\x00%\U0001f600\ue000\uffff", max_size=3)
 FLEETS = st.lists(st.tuples(TEXTS, TEXTS, TEXTS, st.integers(0, 2), st.sampled_from(STATES)), max_size=12)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=often(15, 40), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(rows=FLEETS, order=st.permutations(range(12)))
 async def test_stores_sort_all_texts_alike(rows: list[Any], order: list[int], tmp_path_factory: Any) -> None:
     devices = [

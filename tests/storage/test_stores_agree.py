@@ -92,6 +92,7 @@ from tests.storage.entities import (
     an_organization,
     an_oscore_state,
 )
+from tests.thorough import often
 
 TENANTS = (DEFAULT_TENANT, TenantId("tenant-0001"))
 SMALL = st.integers(1, 3)
@@ -438,14 +439,14 @@ async def compare(plan: Plan, directory: str, *present: Entity) -> None:
             assert len(devices) == (found.devices if found is not None else 0)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=often(15, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLANS)
 def test_stores_agree(plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(compare(plan, directory))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=often(15, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CONFIG_PLANS)
 def test_stores_agree_about_configurations(plan: Plan) -> None:
     devices = (a_device(2, name="sensor-2"), a_device(3, name="sensor-3"))
@@ -454,7 +455,7 @@ def test_stores_agree_about_configurations(plan: Plan) -> None:
         asyncio.run(compare(plan, directory, *present))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=often(15, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LATER_PLANS)
 def test_stores_agree_about_devices_that_sign_and_are_claimed(plan: Plan) -> None:
     present = (
@@ -468,7 +469,7 @@ def test_stores_agree_about_devices_that_sign_and_are_claimed(plan: Plan) -> Non
         asyncio.run(compare(plan, directory, *present))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=often(10, 40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TRUST_PLANS)
 def test_stores_agree_about_what_stands_behind_a_protected_wire(plan: Plan) -> None:
     present = (a_device(2, name="sensor-2"), a_credential(1), a_credential(2), an_oscore_state(1), an_issued(1))
@@ -476,7 +477,7 @@ def test_stores_agree_about_what_stands_behind_a_protected_wire(plan: Plan) -> N
         asyncio.run(compare(plan, directory, *present))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=often(10, 40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(QUEUE_PLANS)
 def test_stores_agree_about_devices_that_come_again(plan: Plan) -> None:
     present = (a_device(2, name="sensor-2"), a_credential(1), an_approval(1, name="sensor-1"), an_approval(2, name="sensor-2"))
@@ -484,7 +485,7 @@ def test_stores_agree_about_devices_that_come_again(plan: Plan) -> None:
         asyncio.run(compare(plan, directory, *present))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=often(10, 40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LIMITED_PLANS)
 def test_stores_agree_about_claim_keys_with_limits(plan: Plan) -> None:
     present = (
@@ -497,7 +498,7 @@ def test_stores_agree_about_claim_keys_with_limits(plan: Plan) -> None:
         asyncio.run(compare(plan, directory, *present))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=often(25, 100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLACE_PLANS)
 def test_stores_agree_about_organizations_and_what_is_in_them(plan: Plan) -> None:
     present = (an_organization("above-1"), an_organization("above-2", parent="above-1"), an_organization("above-3"))
