@@ -87,7 +87,7 @@ class WebHooks:
 
     def __init__(self, meter: HookMeter, trust: Path | None = None, bounds: HookBounds | None = None) -> None:
         self._meter = meter
-        self._tls = ssl.create_default_context(cafile=trust)
+        self._trusted = None if trust is None else ssl.create_default_context(cafile=trust)
         self._bounds = bounds or HookBounds()
         self._under_way: Counter[str] = Counter()
         self._session: aiohttp.ClientSession | None = None
@@ -162,7 +162,7 @@ class WebHooks:
         """Return the session, which can only be made where a loop runs."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._bounds.at_once, ssl=self._tls),
+                connector=aiohttp.TCPConnector(limit=self._bounds.at_once, ssl=self._trusted or ssl.create_default_context()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
