@@ -319,10 +319,7 @@ def _owner(entity: Entity | None) -> str | None:
 
 def _anchors_hold(changes: Changes, gone: Collection[Key], present: Present) -> bool:
     new = {key_of(entity): entity for entity in changes.insert}
-    for entity in (*changes.replace, *changes.insert):
-        if not _anchored(entity, gone, new, present):
-            return False
-    return True
+    return all(_anchored(entity, gone, new, present) for entity in (*changes.replace, *changes.insert))
 
 
 def _anchored(entity: Entity, gone: Collection[Key], new: dict[Key, Entity], present: Present) -> bool:
@@ -407,10 +404,12 @@ def _may_make(growth: int, allowance: Allowance | None) -> bool:
 
 def _ids_free(changes: Changes, gone: Collection[Key], present: Present) -> bool:
     keys = set(map(key_of, changes.insert))
-    events = {(event.tenant, event.id) for event in changes.events}
-    if len(keys) != len(changes.insert) or len(events) != len(changes.events):
+    if len(keys) != len(changes.insert) or not _events_apart(changes.events):
         return False
-    for key in keys:
-        if key not in gone and present.has(key):
-            return False
-    return not any(map(present.has_event, changes.events))
+    taken = any(key not in gone and present.has(key) for key in keys)
+    return not taken and not any(map(present.has_event, changes.events))
+
+
+def _events_apart(events: tuple[Event, ...]) -> bool:
+    """Tell whether no two events have the same id."""
+    return len(events) < 2 or len({(event.tenant, event.id) for event in events}) == len(events)

@@ -33,7 +33,7 @@ from storage import approval_rows, approvals, directory_rows, profile_rows, rows
 from storage.answers import credentials_by_device, lookups_taken, names_taken, stored_tenant
 from storage.configurations import stored_config
 from storage.enrolment import serials_taken
-from storage.guards import IN_ORGANIZATIONS, Allowance, Held, Key, Kind, device_balance, made_balance
+from storage.guards import IN_ORGANIZATIONS, Allowance, Held, Key, Kind, made_balance
 from storage.rows import Row
 from storage.statements import Grouped
 from storage.steps import carry_out
@@ -229,10 +229,9 @@ class GroupStored:
         for entity in changes.insert:
             if type(entity) is Device:
                 self._devices.add(entity.id)
-        for tenant, growth in device_balance(changes).items():
-            self.grown[tenant] = self.grown.get(tenant, 0) + growth
-        for profile, made in made_balance(changes).items():
-            if self._allowances.get(profile) is not None:
+                self.grown[entity.tenant] = self.grown.get(entity.tenant, 0) + 1
+        if changes.made_by is not None and self._allowances.get(changes.made_by) is not None:
+            for profile, made in made_balance(changes).items():
                 self.made[profile] = self.made.get(profile, 0) + made
 
     def holder(self, unique: Unique) -> str | None:
