@@ -30,7 +30,7 @@ $(VENV)/.dev: $(VENV)/.installed requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
-# coap-client, mosquitto_rr and curl: what nobody here wrote and the tests talk to.
+# coap-client, mosquitto, PostgreSQL, nginx and so on: what nobody here wrote and the tests talk to.
 peers:
 	@.ci/peers
 
@@ -48,8 +48,9 @@ lint: dev
 types: dev
 	@$(BIN)/mypy
 
-bench: dev
+bench: dev peers
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.replicas
 
 # Needs uv (https://docs.astral.sh/uv/) on the path; writes no registry's address.
 lock:

@@ -109,6 +109,15 @@ class Answering:
         other._face = face
         return other
 
+    @property
+    def pending(self) -> int:
+        """Return how many requests are under way, those of every face."""
+        return len(self._work)
+
+    def speaks(self, dialect: str) -> bool:
+        """Tell whether a dialect, by its name, is spoken here."""
+        return dialect in self._face.dialects
+
     async def handle(self, inbound: Inbound) -> Outbound:
         """Answer a request within the time limit; whatever happens to the caller, the request itself runs to its end."""
         started = self._clock.monotonic()

@@ -417,8 +417,6 @@ def _shown(value: Any) -> str:
             return f"clients: {len(value.clients)}, channels: {len(value.channels)}"
         case None:
             return "(not set)"
-        case str():
-            return settings.without_password(value)
         case PlainRules(default=default, dialects=dialects):
             return ",".join((default.value, *(f"{name}={word.value}" for name, word in dialects.items())))
         case Rate():

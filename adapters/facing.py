@@ -41,6 +41,7 @@ class Face:
     def __init__(self, dialects: Iterable[Dialect], plain: PlainRules = EVERYTHING) -> None:
         dialects = tuple(dialects)
         self._plain = plain if plain.forbids else None
+        self.dialects = frozenset(dialect.NAME for dialect in dialects)
         self._router = Router(dialects)
         self._alone = Miss(dialects[0]) if len(dialects) == 1 else Miss()
         self._owners = _by_first_segment(dialects)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -107,6 +108,10 @@ class Listeners:
         """Look at the certificate's files now."""
         if self._material is not None:
             self._material.look()
+
+    def certificate_ends(self) -> float:
+        """Return when the chain that is served ends, in seconds since the Unix epoch; NaN: there is none."""
+        return math.nan if self._material is None else self._material.current.ends
 
     def stop_accepting(self) -> None:
         """Take no new connections and requests; those under way go on."""

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Protocol
 
+import structlog
+
 from adapters.exchange import Meter
 from core.errors import Conflict, Reason, Refusal
 from core.ports import Changes, Clock, Repository
@@ -14,6 +16,8 @@ ASK_SECONDS = 15.0
 
 CHECK_SECONDS = 5.0
 """How long a registry that is ready may take to prove it."""
+
+log = structlog.get_logger("firstlight")
 
 _COMMITTED, _CONFLICT, _ABANDONED = "committed", "conflict", "abandoned"
 
@@ -83,7 +87,9 @@ class Readiness:
     The level `ready` is 1 or 0, what was said last. Where nobody asks, it asks itself.
     """
 
-    def __init__(self, repository: Repository, meter: Meter, *, seconds: float = ASK_SECONDS, check: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self, repository: Repository, meter: Meter, *, seconds: float = ASK_SECONDS, check: float = CHECK_SECONDS
+    ) -> None:
         self._repository = repository
         self._meter = meter
         self._seconds = seconds
@@ -93,7 +99,7 @@ class Readiness:
 
     async def fault(self) -> str:
         """Return why the gateway is not ready, in a line; empty: it is."""
-        fault = await self._fault()
+        fault = "stopping" if self._stopping else await self._fault()
         self._asked_at = asyncio.get_running_loop().time()
         self._meter.level(READY, float(not fault))
         return fault
@@ -121,6 +127,9 @@ class Readiness:
             fault = "the registry does not answer"
         except Refusal as refusal:
             fault = refusal.detail
+        except Exception:
+            log.exception("the registry could not be asked whether it can be written")
+            fault = "the registry cannot be asked"
         else:
             fault = ""
         return "stopping" if self._stopping else fault

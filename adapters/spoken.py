@@ -28,6 +28,11 @@ def at(name: str, address: Address, config: Config, own: OwnAddresses) -> Face:
         ) from error
 
 
+def is_for_operators(config: Config) -> bool:
+    """Tell whether operators are served at some address of HTTP, with or without TLS."""
+    return any(not address.dialects or OPERATOR in address.dialects for address in (*config.http, *config.https))
+
+
 def named(name: str, config: Config, own: OwnAddresses) -> Dialect:
     """Return a dialect by its name, or by its name and flavour: `mainflux:mf-raw`. `own` is where devices may be sent to."""
     plain: dict[str, Dialect] = {

@@ -56,8 +56,6 @@ class Grouped:
     def run(self, connection: sqlite3.Connection, rows: Collection[Row]) -> list[Row]:
         """Execute the statement for all rows and return what it answers, in no order that can be relied upon."""
         number = len(rows)
-        if number == 1:
-            return connection.execute(self.texts[0], *rows).fetchall()
         if number > MOST:
             return self._run_in_parts(connection, list(rows))
         if not number:
@@ -79,4 +77,7 @@ class Asked(NamedTuple):
 
     def run(self, connection: sqlite3.Connection) -> list[Row]:
         """Execute the statement and return what it answers, in no order that can be relied upon."""
-        return self.statement.run(connection, self.rows) if self.rows else []
+        statement, rows = self
+        if len(rows) == 1:  # which is how operators ask, and devices of a calm gateway
+            return connection.execute(statement.texts[0], *rows).fetchall()
+        return statement.run(connection, rows) if rows else []

@@ -18,10 +18,11 @@ Steps = Generator[Statement | Asked, list[Row], T]
 
 def carry_out(connection: sqlite3.Connection, steps: Steps[T]) -> T:
     """Take all steps on an SQLite connection, on the connection's thread, and return the answer."""
+    send = steps.send
     try:
         asked = next(steps)
         while True:
-            asked = steps.send(asked.run(connection))
+            asked = send(asked.run(connection))
     except StopIteration as done:
         answer: T = done.value
         return answer

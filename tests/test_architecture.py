@@ -62,6 +62,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "structlog",
     ),
     "adapters.kept_answers": SHARED,
+    "adapters.metered": (*SHARED, "structlog"),
     "adapters.repeating": (*SHARED, "adapters.kept_answers", "cbor2"),
     "adapters.replicas": (*SHARED, "adapters.kept_answers", "adapters.repeating", "adapters.watching", "structlog"),
     "adapters.dialects": (*SHARED, "adapters.dialects"),
@@ -103,17 +104,22 @@ COMPOSITION = (
     "adapters.listeners",
     "adapters.logs",
     "adapters.metrics",
+    "adapters.opening",
     "adapters.own_addresses",
     "adapters.pages",
+    "adapters.serving",
     "adapters.settings",
     "adapters.spoken",
     "adapters.system",
     "adapters.tls_cautions",
+    "adapters.upkeep",
     "adapters.use_cases",
 )
 OPENS_THE_REGISTRY = (
     "adapters.app",
     "adapters.cli",
+    "adapters.opening",
+    "adapters.upkeep",
     # These work on a database themselves, beside the gateway or in its place.
     *(f"adapters.commands.{name}" for name in ("backup", "copy", "key", "migrate", "restore")),
 )

@@ -65,7 +65,7 @@ def _backup(args: argparse.Namespace, environ: Environ) -> int:
     database = file_of(args.database or configured(environ))
     screen = Screen(sys.stdout, sys.stderr, args.json)
     if args.keep is not None and not args.to.is_dir():
-        raise UsageError("--keep is about the backups in a directory: --to has to be one")
+        raise UsageError(f"--keep is about the backups in a directory, and {args.to} is none; make it, or mount it, first")
     with refused_in_one_line():
         made = _made(database, args.to, args.keep, screen)
     _report(made, screen)

@@ -35,7 +35,7 @@ def add(commands: "Commands") -> None:
 
 
 def _serve(args: argparse.Namespace, environ: Environ) -> int:
-    from adapters.app import run
+    from adapters.serving import run
 
     return run(_config(environ), demo_profile=args.demo)
 

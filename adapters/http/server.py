@@ -31,7 +31,17 @@ class Page(msgspec.Struct, frozen=True):
     body: bytes
 
 
-Pages = Mapping[str, Callable[[], Awaitable[Page]]]
+Show = Callable[[], Awaitable[Page]]
+
+
+class Restricted(msgspec.Struct, frozen=True):
+    """A page that some addresses show: `at` tells by an address's exchange. Elsewhere its path is like any other."""
+
+    show: Show
+    at: Callable[[Exchange], bool]
+
+
+Pages = Mapping[str, Show | Restricted]
 
 
 class HttpServer:
@@ -111,10 +121,8 @@ class HttpServer:
         self._proofs.lost(handler)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method in ("GET", "HEAD"):
-            page = self._pages.get(translate.target(request).partition("?")[0])
-            if page is not None:
-                return await _show(page)
+        if request.method in ("GET", "HEAD") and (show := self._shown(request)):
+            return await _show(show)
         answer = await self._answer(request)
         if answer.stream is not None:
             response = await self._streams.send(request, answer, answer.stream)
@@ -124,8 +132,14 @@ class HttpServer:
             response.force_close()
         return response
 
+    def _shown(self, request: web.BaseRequest) -> Show | None:
+        page = self._pages.get(translate.target(request).partition("?")[0])
+        if not isinstance(page, Restricted):
+            return page
+        return page.show if page.at(_connection(request).exchange) else None
+
     async def _answer(self, request: web.BaseRequest) -> Outbound:
-        connection = cast("_Connection", request.protocol)
+        connection = _connection(request)
         connected, exchange = connection.peer, connection.exchange
         behind = self._proxies.client(connected, lambda name: request.headers.getall(name, ()))
         peer = behind or connected
@@ -302,6 +316,10 @@ class _Connections(web.Server):
         return ""
 
 
+def _connection(request: web.BaseRequest) -> _Connection:
+    return cast("_Connection", request.protocol)  # `_Connections` accepts no other
+
+
 async def _invite(request: web.BaseRequest) -> None:
     """Tell a client to send the body that it waits with (RFC 9110, section 10.1.1); a refused one is never sent then."""
     if request.headers["Expect"].lower() == "100-continue" and not request.content.is_eof():
@@ -316,7 +334,7 @@ def _whole(request: web.BaseRequest, answer: Outbound) -> web.StreamResponse:
     return response
 
 
-async def _show(page: Callable[[], Awaitable[Page]]) -> web.Response:
+async def _show(page: Show) -> web.Response:
     shown = await page()
     headers = {"Content-Type": shown.content_type, "Server": "firstlight"}
     return web.Response(status=shown.status, body=shown.body, headers=headers)

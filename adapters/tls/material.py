@@ -60,6 +60,11 @@ class ServerMaterial(msgspec.Struct, frozen=True):
     key: ServerKey
     client_authorities: tuple[bytes, ...] = ()
 
+    @property
+    def ends(self) -> float:
+        """When the first of the chain's certificates ends, in seconds since the Unix epoch."""
+        return min(x509.load_der_x509_certificate(each).not_valid_after_utc.timestamp() for each in self.chain)
+
     def __repr__(self) -> str:
         return f"ServerMaterial({len(self.chain)} certificates, {len(self.client_authorities)} client authorities)"
 

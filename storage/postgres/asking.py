@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 
 from storage import refusals
-from storage.postgres.connections import Connection
-from storage.postgres.wire import BROKEN, Connect
+from storage.postgres.connections import AWAY, Connection
+from storage.postgres.wire import Connect
 
 AT_ONCE = 4
 QUEUE = 2_000
+AWAY_SECONDS = 1.0
+"""For so long everybody is refused after a connection could not be had: nobody waits for what others waited for in vain."""
 
 
 class Asking:
@@ -25,13 +28,15 @@ class Asking:
         self._waiting = 0
         self._idle: list[Connection] = []
         self._is_closed = False
+        self._away_until = float("-inf")
 
     async def ask(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
         """Return the rows of a statement. Raises `Refusal` UNAVAILABLE; then it is not known whether anything was done."""
         try:
+            self._require_there()
             async with self._turn(), self._connection() as connection:
                 return await connection.fetch(statement, *parameters)
-        except BROKEN as error:
+        except AWAY as error:
             raise refusals.failed(error) from error
 
     async def close(self) -> None:
@@ -70,6 +75,15 @@ class Asking:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        connection = await self._connect()
+        self._require_there()
+        try:
+            connection = await self._connect()
+        except AWAY:
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            raise
         await connection.execute("SET synchronous_commit = off")  # nothing that is asked here has to outlive a crash
         return connection
+
+    def _require_there(self) -> None:
+        if time.monotonic() < self._away_until:
+            raise ConnectionError("the database could not be reached a moment ago")

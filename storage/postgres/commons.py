@@ -14,10 +14,11 @@ import msgspec
 from core.replicas import Replicas
 from storage.postgres.answer_shelf import SharedAnswerShelf
 from storage.postgres.asking import Asking
+from storage.postgres.connections import AWAY
 from storage.postgres.leadership import LockedOffices
 from storage.postgres.shared_clock import SharedClock
 from storage.postgres.single_use import SharedSingleUse
-from storage.postgres.wire import BROKEN, Connect, Wire
+from storage.postgres.wire import Connect, Wire
 
 PRUNE_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 0.5
@@ -98,5 +99,5 @@ async def _prune(connect: Connect, wire: Wire, single_use: SharedSingleUse, answ
                     await prune(connection)
             finally:
                 connection.terminate()
-        except BROKEN as error:
+        except AWAY as error:
             log.warning("what replicas had in common could not be pruned: %s", error)

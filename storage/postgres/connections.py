@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import msgspec
@@ -19,6 +19,10 @@ else:
     Connection = asyncpg.Connection  # generic for type checkers alone
 
 
+AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What is raised where a database cannot be asked. The last is what a session that is ended at a bad moment gets."""
+
+
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long a connection waits, in seconds.
 
@@ -28,9 +32,9 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     connect: float = 5.0
-    command: float = 10.0
-    statement: float = 8.0
-    lock: float = 4.0
+    command: float = 7.0
+    statement: float = 6.0
+    lock: float = 3.0
     idle: float = 5.0
     silence: float = 15.0
 

@@ -14,7 +14,7 @@ from storage import copying_mark, refusals
 from storage.copying_ends import CHUNK, Batch, Bounds, Range
 from storage.copying_tables import CREATE_PROGRESS, INSERT_PROGRESS, PROGRESS, SELECT_PROGRESS, Key, Table, shown
 from storage.postgres import migration
-from storage.postgres.connections import UNHURRIED, connect
+from storage.postgres.connections import AWAY, UNHURRIED, connect
 from storage.rows import Row
 
 NAME = "firstlight copy"
@@ -181,7 +181,7 @@ def _failing(role: str, behind: Range | None = None) -> Iterator[None]:
         rows = f"rows of {behind.table} up to {shown(behind.last)}" if behind is not None else "rows"
         sentence = f"the {role} does not take {rows}: {_message(error)}"
         raise Refusal(Reason.CONFLICT, sentence, check="storage.copying") from error
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except AWAY as error:
         raise Refusal(Reason.UNAVAILABLE, f"the {role} cannot be used: {_message(error)}", check="storage.failed") from error
 
 

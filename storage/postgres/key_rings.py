@@ -11,7 +11,7 @@ from core.model import Event
 from core.resealing import SealedPlace, SealedRow
 from storage import event_rows, refusals, sealed_rows
 from storage.postgres import migration
-from storage.postgres.connections import Connection, connect, shown
+from storage.postgres.connections import AWAY, Connection, connect, shown
 
 R = TypeVar("R")
 
@@ -103,7 +103,7 @@ class PostgresKeyRing:
                 except _AGAIN:
                     continue
             return await work()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except AWAY as error:
             raise refusals.failed(error) from error
 
 
@@ -112,7 +112,7 @@ async def open_postgres_ring(url: str) -> AsyncIterator[PostgresKeyRing]:
     """Open the key ring in a database, which has to be of this version. Raises `Refusal` UNAVAILABLE."""
     try:
         connection = await connect(url, name="firstlight keys")
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except AWAY as error:
         raise refusals.unopened(shown(url), error) from error
     try:
         ring = PostgresKeyRing(connection)

@@ -6,17 +6,14 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import asyncpg
-
 from storage import refusals
 from storage.postgres import faults
-from storage.postgres.connections import Connection
+from storage.postgres.connections import AWAY, Connection
 
 R = TypeVar("R")
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
-_NO_WAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +73,7 @@ class Lane:
         if self._connection is not None and not self._connection.is_closed():
             try:
                 await self._connection.close(timeout=_LONGEST_PAUSE)
-            except _NO_WAY:
+            except AWAY:
                 self._connection.terminate()
 
     def _keep(self, connection: Connection) -> None:
@@ -98,7 +95,7 @@ class Lane:
             while True:
                 try:
                     self._keep(await self._connect())
-                except _NO_WAY as error:
+                except AWAY as error:
                     self._lost = error
                 else:
                     log.warning("the connection %s to the database is there again", self._name)

@@ -15,8 +15,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from storage.postgres.connections import Connection
-from storage.postgres.wire import BROKEN, Connect
+from storage.postgres.connections import AWAY, Connection
+from storage.postgres.wire import Connect
 
 TERM_SECONDS: Final = 6.0
 """For how long others leave an office alone after its holder was last heard of."""
@@ -62,7 +62,7 @@ class LockedOffices:
         while True:
             try:
                 await self._over_connection(await self._connect(), office, work)
-            except (_Lost, *BROKEN):
+            except (_Lost, *AWAY):
                 pass  # somebody else may lead while this one has no database
             except Exception:
                 # Whatever it is: what fails once must not end this replica's part for ever.
@@ -105,7 +105,7 @@ class LockedOffices:
 
     async def _beat(self, connection: Connection, office: str) -> None:
         """Say every second that the office is held; return when that is not certain any more."""
-        with contextlib.suppress(_Lost, *BROKEN):
+        with contextlib.suppress(_Lost, *AWAY):
             while True:
                 began = time.monotonic()
                 async with asyncio.timeout(SILENCE_SECONDS):
@@ -117,7 +117,7 @@ class LockedOffices:
         """Let others have the office at once, where the database still listens."""
         if connection.is_closed():
             return
-        with contextlib.suppress(*BROKEN):
+        with contextlib.suppress(*AWAY):
             async with asyncio.timeout(BEAT_SECONDS):
                 await connection.execute(_LEAVE, office, self._replica)
 

@@ -22,7 +22,7 @@ import asyncpg
 from core.model import DEFAULT_TENANT, Tenant
 from storage import refusals, rows
 from storage.clock import now
-from storage.postgres.connections import UNHURRIED, Connection, connect, shown
+from storage.postgres.connections import AWAY, UNHURRIED, Connection, connect, shown
 
 SCHEMA = Path(__file__).with_name("schema")
 LOCK = 0x46_4C_52_47_01
@@ -125,11 +125,15 @@ def require_fit(schema: Schema, known: int) -> None:
 
 async def schema_of(connection: Connection) -> Schema:
     """Return what the database of a connection has seen. Raises `Refusal` UNAVAILABLE where it is another program's."""
-    if await connection.fetchval("SELECT to_regclass('schema_step') IS NULL"):
-        if await connection.fetchval(_OBJECTS):
+    if await _is_empty_of_ours(connection):
+        if await connection.fetchval(_OBJECTS) and await _is_empty_of_ours(connection):  # another gateway may begin just now
             raise refusals.schema("the database belongs to another program; give Firstlight a database of its own")
         return Schema(0, 0)
     return Schema(*await connection.fetchrow(_TAKEN) or (0, 0))
+
+
+async def _is_empty_of_ours(connection: Connection) -> bool:
+    return bool(await connection.fetchval("SELECT to_regclass('schema_step') IS NULL"))
 
 
 async def take(connection: Connection, sequence: Sequence[Step]) -> Migrated:
@@ -205,7 +209,7 @@ async def _open(url: str) -> AsyncIterator[Connection]:
             yield connection
         finally:
             await connection.close(timeout=UNHURRIED.connect)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except AWAY as error:
         raise refusals.unopened(shown(url), error) from error
 
 

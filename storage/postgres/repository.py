@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple, TypeVar, cast
 
-import asyncpg
 import msgspec
 
 from core.errors import Refusal
@@ -17,7 +16,7 @@ from storage.bounds import GROUP, PRUNED_AT_ONCE, QUEUE
 from storage.grouping import Group
 from storage.postgres import faults, migration, pruning
 from storage.postgres.commons import Commons, open_commons
-from storage.postgres.connections import Connection, Patience, connect, shown
+from storage.postgres.connections import AWAY, Connection, Patience, connect, shown
 from storage.postgres.lanes import Lane
 from storage.postgres.reading import answer_each, answer_together
 from storage.postgres.writing import write
@@ -186,7 +185,7 @@ async def open_postgres(url: str, settings: PostgresSettings | None = None) -> A
     async with AsyncExitStack() as stack:
         try:
             repository = await _assemble(url, chosen, stack)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except AWAY as error:
             raise refusals.unopened(shown(url), error) from error
         stack.push_async_callback(repository.close)
         yield repository

@@ -1,12 +1,10 @@
 """A database put back as it was, by PostgreSQL's own means: what has to be done to it before gateways serve from it."""
 
-import asyncpg
-
 from core.errors import Reason, Refusal
 from core.model import Event
 from storage import event_rows, refusals
 from storage.postgres import migration
-from storage.postgres.connections import UNHURRIED, Connection, connect, shown
+from storage.postgres.connections import AWAY, UNHURRIED, Connection, connect, shown
 from storage.postgres.key_rings import RECORD
 from storage.restoring import BEGIN_BEHIND, LEAP, SKIP, Marked
 
@@ -32,7 +30,7 @@ async def mark(url: str, event: Event) -> Marked:
             return await _mark(connection, event)
         finally:
             await connection.close(timeout=UNHURRIED.connect)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except AWAY as error:
         raise refusals.unopened(shown(url), error) from error
 
 

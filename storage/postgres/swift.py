@@ -12,7 +12,16 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from core.model import Credential, Device, IssuedCertificate, OscoreState
+from core.model import (
+    BootstrapConfig,
+    Channel,
+    Credential,
+    Device,
+    IssuedCertificate,
+    OperatorToken,
+    OscoreState,
+    PendingClaim,
+)
 from core.notices import names_of, write
 from core.ports import Changes, Entity
 from storage import rows
@@ -34,7 +43,13 @@ _REPLACED: dict[Kind, tuple[Columns, tuple[str, ...]]] = {
 So no change in a statement frees a value that another one takes, whichever of them comes first.
 """
 
-_DELETED: dict[Kind, str] = {OscoreState: "oscore_state", IssuedCertificate: "issued", Credential: "credential"}
+_DELETED: dict[Kind, str] = {
+    OscoreState: "oscore_state",
+    IssuedCertificate: "issued",
+    Credential: "credential",
+    PendingClaim: "pending_claim",
+}
+_ADDED = frozenset((*_REPLACED, Channel, BootstrapConfig, PendingClaim, OperatorToken))
 _LOCKED_IN_ORDER: dict[Kind, Callable[[Any], Any]] = {
     Device: lambda device: (device.tenant, device.name),
     Credential: lambda credential: credential.lookup,
@@ -44,8 +59,9 @@ _LOCKED_IN_ORDER: dict[Kind, Callable[[Any], Any]] = {
 _TENANTS = """UPDATE tenant SET devices = tenant.devices + asked.growth FROM {arrays} AS asked (id, growth)
     WHERE tenant.id = asked.id
     RETURNING coalesce(asked.growth > 0 AND tenant.devices > tenant.device_limit, false) AS is_full"""
+# Also where nobody counts yet: whoever begins to meanwhile is to wait until the new devices are there to be counted.
 _PROFILES = """UPDATE profile SET made = profile.made + asked.growth FROM {arrays} AS asked (id, growth)
-    WHERE profile.id = asked.id AND profile.made IS NOT NULL
+    WHERE profile.id = asked.id
     RETURNING coalesce(profile.made > profile.budget, false) AS is_full"""
 _NOTICE = "INSERT INTO notice (origin, names) SELECT * FROM {arrays}"
 
@@ -63,10 +79,22 @@ class _Part(NamedTuple):
     limits: bool = False
 
 
+_ANCHORED: dict[Kind, _Part] = {
+    kind: _Part(
+        f"anchored_{table}",
+        f"""SELECT 1 FROM {{arrays}} AS asked (id, tenant)
+            JOIN {table} ON {table}.id = asked.id AND {table}.tenant = asked.tenant""",
+        ("text", "text"),
+        counts=True,
+    )
+    for kind, table in ((Device, "device"), (Channel, "channel"))
+}
+
+
 def is_swift(changes: Changes) -> bool:
     """Tell whether one statement can write changes and keep their guards."""
     for entity in changes.insert:
-        if type(entity) not in _REPLACED or (isinstance(entity, Device) and entity.owner):
+        if type(entity) not in _ADDED or (isinstance(entity, Device) and entity.owner):
             return False
     if not all(type(entity) in _REPLACED for entity in changes.replace):
         return False
@@ -83,7 +111,16 @@ def touched(changes: Changes) -> set[Key | Unique]:
     found: set[Key | Unique] = set(_keys(changes))
     for entity in chain(changes.insert, changes.replace, (deletion.entity for deletion in changes.delete)):
         found.update(uniques(entity))
+    for entity in changes.insert:
+        if isinstance(entity, BootstrapConfig | PendingClaim):
+            found.update(key for key, _ in _anchors(entity))
     return found
+
+
+def _anchors(entity: BootstrapConfig | PendingClaim) -> list[tuple[Key, str]]:
+    """Return what has to be there in the tenant of an entity, which no foreign key says."""
+    channels = entity.channels if isinstance(entity, BootstrapConfig) else ()
+    return [((Device, entity.id), entity.tenant), *(((Channel, channel), entity.tenant) for channel in channels)]
 
 
 def _keys(changes: Changes) -> list[Key]:
@@ -110,7 +147,7 @@ async def write_swiftly(connection: Connection, group: Sequence[Changes], origin
         if replaced:
             part = _replacement(kind)
             parts.append((part, [row for each in sorted(replaced, key=_id) for row in _REPLACED[kind][0].rows(each)]))
-    await _write(connection, parts + _counts(group) + _additions(group, origin))
+    await _write(connection, parts + _anchored(group) + _counts(group) + _additions(group, origin))
 
 
 async def add(connection: Connection, changes: Changes, origin: str) -> None:
@@ -139,6 +176,20 @@ def _additions(group: Sequence[Changes], origin: str) -> list[tuple[_Part, list[
     if names:
         parts.append((_Part("notice", _NOTICE, ("text", "text")), [(origin, write(names))]))
     return parts
+
+
+def _anchored(group: Sequence[Changes]) -> list[tuple[_Part, list[Row]]]:
+    """Return the parts that look for what additions point at in their tenant, but for what comes with them."""
+    wanted: dict[Kind, list[Row]] = {}
+    for changes in group:
+        pointing = [entity for entity in changes.insert if isinstance(entity, BootstrapConfig | PendingClaim)]
+        if pointing:
+            new = {key_of(entity): entity.tenant for entity in changes.insert if isinstance(entity, Device | Channel)}
+            for (kind, identity), tenant in {anchor for entity in pointing for anchor in _anchors(entity)}:
+                if new.get((kind, identity)) != tenant:
+                    wanted.setdefault(kind, []).append((identity, tenant))
+    parts = ((_ANCHORED[kind], sorted(found)) for kind, found in wanted.items())
+    return sorted(parts, key=lambda part: part[0].name)
 
 
 def _counts(group: Sequence[Changes]) -> list[tuple[_Part, list[Row]]]:

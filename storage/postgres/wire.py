@@ -7,9 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import asyncpg
-
-from storage.postgres.connections import Connection
+from storage.postgres.connections import AWAY, Connection
 from storage.postgres.gossip import NotifiedGossip
 from storage.postgres.notices import Notices
 from storage.postgres.shared_clock import SharedClock
@@ -25,7 +23,6 @@ _LEAST_SECONDS: Final = 0.2
 _MOST_SECONDS: Final = 5.0
 _TELL: Final = "SELECT pg_notify($1, '')"
 _SPREAD: Final = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
-BROKEN: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What goes wrong with a connection, or with whoever is behind it.
 
 asyncpg's internal errors are among them: so it fails where a session was ended while the loop was busy with something else.
@@ -72,7 +69,7 @@ class Wire:
         while True:
             try:
                 await self._serve(await self._connect())
-            except BROKEN as error:
+            except AWAY as error:
                 failures = 0 if self.is_up else failures + 1
                 if failures <= 1:
                     log.warning("the database does not tell what other replicas do: %s", error or "no answer in time")

@@ -12,23 +12,11 @@ from pathlib import Path
 from adapters.app import build
 from adapters.config import from_environment
 from adapters.demo import ensure_profile
-from adapters.system import SystemClock, SystemEntropy
+from adapters.system import SystemEntropy
 from core.crypto.tokens import new_id
-from core.model import (
-    Credential,
-    CredentialId,
-    CredentialKind,
-    Device,
-    DeviceId,
-    DeviceState,
-    Event,
-    EventId,
-    EventKind,
-    Lookup,
-    Profile,
-)
-from core.ports import Changes, Entity
-from tests.bench.servers import BATCH, UNLIMITED
+from core.model import Event, EventId, EventKind, Profile
+from core.ports import Changes
+from tests.bench.servers import BATCH, UNLIMITED, newcomer
 from tests.postgres_server import postgres_server
 
 _TABLES = ("device", "credential", "event")
@@ -46,30 +34,13 @@ async def fill(database: str, folder: Path, devices: int) -> None:
 
 
 def _provisioned(profile: Profile, number: int) -> Changes:
-    clock, entropy = SystemClock(), SystemEntropy()
-    now = clock.now()
-    device = Device(
-        id=DeviceId(new_id(now, entropy)),
-        tenant=profile.tenant,
-        profile=profile.id,
-        name=f"meter-{entropy.draw(4).hex()}-{number}",
-        state=DeviceState.PROVISIONED,
-        created_at=now,
-        updated_at=now,
-    )
-    credential = Credential(
-        id=CredentialId(new_id(now, entropy)),
-        device=device.id,
-        kind=CredentialKind.ACCESS_TOKEN,
-        lookup=Lookup(entropy.draw(32)),
-        created_at=now,
-    )
+    device, credential = newcomer(profile, number)
     event = Event(
-        id=EventId(new_id(now, entropy)),
+        id=EventId(new_id(device.created_at, SystemEntropy())),
         tenant=profile.tenant,
-        at=now,
+        at=device.created_at,
         kind=EventKind.PROVISION_SUCCEEDED,
-        correlation=new_id(now, entropy),
+        correlation=new_id(device.created_at, SystemEntropy()),
         protocol="coap",
         dialect="thingsboard",
         source="192.0.2.17",
@@ -77,8 +48,7 @@ def _provisioned(profile: Profile, number: int) -> Changes:
         device=device.id,
         device_name=device.name,
     )
-    added: tuple[Entity, ...] = (device, credential)
-    return Changes(insert=added, events=(event,))
+    return Changes(insert=(device, credential), events=(event,))
 
 
 def sqlite(devices: int) -> None:

@@ -53,33 +53,33 @@ async def gateway(devices: str) -> None:
 
 async def fill(repository: Repository, profile: Profile, devices: int) -> None:
     """Put devices with credentials into the registry."""
-    from adapters.system import SystemClock, SystemEntropy
-
-    clock, entropy = SystemClock(), SystemEntropy()
-
-    def entities(number: int) -> tuple[Device, Credential]:
-        now = clock.now()
-        device = Device(
-            id=DeviceId(new_id(now, entropy)),
-            tenant=profile.tenant,
-            profile=profile.id,
-            name=f"{entropy.draw(4).hex()}-{number}",
-            state=DeviceState.PROVISIONED,
-            created_at=now,
-            updated_at=now,
-        )
-        credential = Credential(
-            id=CredentialId(new_id(now, entropy)),
-            device=device.id,
-            kind=CredentialKind.ACCESS_TOKEN,
-            lookup=Lookup(entropy.draw(32)),
-            created_at=now,
-        )
-        return device, credential
-
     for start in range(0, devices, BATCH):
         batch = range(start, min(start + BATCH, devices))
-        await repository.commit(Changes(insert=tuple(entity for number in batch for entity in entities(number))))
+        await repository.commit(Changes(insert=tuple(entity for number in batch for entity in newcomer(profile, number))))
+
+
+def newcomer(profile: Profile, number: int) -> tuple[Device, Credential]:
+    """Return a device with an access token; names are in no order, as those of devices are."""
+    from adapters.system import SystemClock, SystemEntropy
+
+    now, entropy = SystemClock().now(), SystemEntropy()
+    device = Device(
+        id=DeviceId(new_id(now, entropy)),
+        tenant=profile.tenant,
+        profile=profile.id,
+        name=f"{entropy.draw(4).hex()}-{number}",
+        state=DeviceState.PROVISIONED,
+        created_at=now,
+        updated_at=now,
+    )
+    credential = Credential(
+        id=CredentialId(new_id(now, entropy)),
+        device=device.id,
+        kind=CredentialKind.ACCESS_TOKEN,
+        lookup=Lookup(entropy.draw(32)),
+        created_at=now,
+    )
+    return device, credential
 
 
 async def bare_http() -> None:

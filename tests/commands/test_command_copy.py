@@ -30,16 +30,14 @@ SLOW = """
 FAST = "DROP TRIGGER wait ON credential; DROP FUNCTION wait"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as running:
-        asyncio.run(migration.migrate(running.url(running.make_database())))
-        yield running
+@pytest.fixture
+def server(postgres: PostgresServer) -> PostgresServer:
+    return postgres
 
 
 @pytest.fixture
-def database(server: PostgresServer) -> str:
-    return server.make_database("test_1")
+def database(postgres: PostgresServer, empty_registry: str) -> str:
+    return postgres.make_database(empty_registry)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters import app
+from adapters import upkeep
 from adapters.app import Running
 from adapters.config import SettingError
 from tests.commands.conftest import Result
@@ -18,7 +18,7 @@ from tests.e2e.gateways import ADMIN_TOKEN, MASTER_KEY, environment, opened
 from tests.e2e.load import over_http
 from tests.e2e.operator_api import Operator
 from tests.e2e.process import PATIENCE_SECONDS
-from tests.postgres_server import PostgresServer, postgres_server
+from tests.postgres_server import PostgresServer
 from tests.protocols.world import SAME
 
 OLD, NEW = MASTER_KEY, "c3" * 32
@@ -27,12 +27,6 @@ FIRST_STEP = {"MASTER_KEY": OLD, "MASTER_KEY_PREVIOUS": NEW}
 QUICK = {"REQUESTS_SECONDS": "0.2"}  # so that a rotation waits no longer for the requests under way
 FILES: dict[str, str | None] = {"MASTER_KEY": None}
 DEVICES = 900
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
 
 
 async def make_profile(running: Running) -> None:
@@ -137,7 +131,7 @@ async def test_a_rotation_that_came_too_early_is_noticed_by_the_gateway_that_was
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No gateway starts with the new key alone: what the one that was left behind seals would not open."""
-    monkeypatch.setattr(app, "PRUNE_SECONDS", 0.05)
+    monkeypatch.setattr(upkeep, "PRUNE_SECONDS", 0.05)
     async with opened(tmp_path / "data"):
         pass
     async with opened(tmp_path / "data", **BOTH):

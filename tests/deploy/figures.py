@@ -11,7 +11,7 @@ from adapters.own_addresses import OwnAddresses
 from core.errors import Reason
 from tests.deploy.units import ROOT
 
-FROM_ELSEWHERE = {"up", "probe_success", "probe_ssl_earliest_cert_expiry"}  # Prometheus' own, the blackbox exporter's
+FROM_ELSEWHERE = {"up", "probe_ssl_earliest_cert_expiry"}  # Prometheus' own, the blackbox exporter's
 _PARTS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 _NAME = re.compile(r"[a-z_]+")
 _WORD = re.compile("absent|abs|by|sum|min|max|count|rate|increase|histogram_quantile|time|topk|and|or|on|offset|group_left")

@@ -27,7 +27,7 @@ EXPRESSIONS = {
     },
 }
 CHECKED = {"protocol", "dialect", "operation", "outcome", "bound", "level"}
-JOBS = {"firstlight", "firstlight-ready", "firstlight-tls", "$job"}
+JOBS = {"firstlight", "firstlight-tls", "$job"}
 
 
 async def test_every_metric_that_is_asked_for_is_one_that_a_gateway_shows(tmp_path):
@@ -114,6 +114,18 @@ def hooks(outcome: str) -> str:
     return f'firstlight_hook_seconds_count{{job="firstlight",instance="a",outcome="{outcome}"}}'
 
 
+def commits(outcome: str) -> str:
+    return f'firstlight_commit_seconds_count{{job="firstlight",instance="a",outcome="{outcome}"}}'
+
+
+def committed(le: str) -> str:
+    return f'firstlight_commit_seconds_bucket{{job="firstlight",instance="a",outcome="committed",le="{le}"}}'
+
+
+def build(instance: str, version: str) -> str:
+    return f'firstlight_build_info{{job="firstlight",instance="{instance}",version="{version}",schema="6"}}'
+
+
 def bucket(le: str) -> str:
     labels = 'instance="a",protocol="coap",dialect="thingsboard",operation="provision"'
     return f'firstlight_request_seconds_bucket{{job="firstlight",{labels},le="{le}"}}'
@@ -140,14 +152,38 @@ SCENES = (
             bucket("0.1"): "0+600x40",
             bucket("+Inf"): "0+600x40",
             CERTIFICATE: "7776000x40",
-            'probe_success{job="firstlight-ready",instance="a"}': "1x40",
+            level("tls.certificate_expires"): "7776000x40",
+            level("ready"): "1x40",
+            level("requests.pending"): "200x40",
+            level("registry.queue"): "200x40",
+            commits("committed"): "0+600x40",
+            commits("conflict"): "0+60x40",
+            commits("unavailable"): "0+1x40",
+            committed("0.025"): "0+600x40",
+            committed("+Inf"): "0+600x40",
+            build("a", "1"): "1x40",
+            build("b", "1"): "1x40",
         },
         set(),
     ),
     Scene("nobody answers", {'up{job="firstlight",instance="a"}': "0x40"}, {"FirstlightNone", "FirstlightDown"}),
     Scene("nobody is there", {'up{job="firstlight",instance="a"}': "_x40"}, {"FirstlightNone"}),
     Scene("one of two", {'up{job="firstlight",instance="b"}': "0x40"}, {"FirstlightDown"}),
-    Scene("not ready", {'probe_success{job="firstlight-ready",instance="a"}': "0x40"}, {"FirstlightUnready"}),
+    Scene("not ready", {level("ready"): "0x40"}, {"FirstlightUnready"}),
+    Scene("a moment without a database", {level("ready"): "1x28 0 1x20"}, set()),
+    Scene(
+        "commits are refused",
+        {commits("unavailable"): "0+6x40", commits("committed"): "0+60x40"},
+        {"FirstlightRegistryRefuses"},
+    ),
+    Scene(
+        "a slow disk",
+        {committed("0.5"): "0+1x40", committed("1.0"): "0+60x40", committed("+Inf"): "0+60x40"},
+        {"FirstlightRegistrySlow"},
+    ),
+    Scene("a crowd", {level("requests.pending"): "1900x40"}, {"FirstlightCrowded"}),
+    Scene("two versions, for a while", {build("a", "1"): "1x100", build("b", "2"): "1x100"}, set(), 90),
+    Scene("two versions", {build("a", "1"): "1x200", build("b", "2"): "1x200"}, {"FirstlightVersions"}, 180),
     Scene("no registry", {requests("unavailable"): "0+60x40", requests("ok"): "0+60x40"}, {"FirstlightUnavailable"}),
     Scene("a fault of ours", {requests("internal"): "0x25 1x20", requests("ok"): "0+600x40"}, {"FirstlightInternal"}),
     Scene("too much work", {bound("requests.pending"): "0+60x40"}, {"FirstlightSaturated"}),
@@ -176,7 +212,8 @@ SCENES = (
     Scene("late", {level("replicas.clock_ahead_seconds"): "-9x40"}, {"FirstlightClock"}),
     Scene("no upstream", {bound("mqtt.upstream_unreachable"): "0+6x40"}, {"FirstlightUpstream"}),
     Scene("no hook", {hooks("slow"): "0+6x40", hooks("allowed"): "0+6x40"}, {"FirstlightHook"}),
-    Scene("an old certificate", {CERTIFICATE: "864000x100"}, {"FirstlightCertificate"}, 90),
+    Scene("an old certificate at the proxy", {CERTIFICATE: "864000x100"}, {"FirstlightCertificate"}, 90),
+    Scene("an old certificate", {level("tls.certificate_expires"): "864000x100"}, {"FirstlightCertificate"}, 90),
 )
 
 

@@ -14,17 +14,19 @@ from tests.e2e.gateways import environment
 
 PROGRAM = Path(sys.executable).with_name("firstlight")
 PATIENCE_SECONDS = 60.0
-_INHERITED = ("PATH", "HOME", "LANG")
+_INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE")
 _LISTENING = re.compile(r"^.*\blistening\b.*$", re.MULTILINE)
 
 
 class Served:
     """One run of the gateway over a folder. What it writes goes to files, so that a full pipe never stops it.
 
-    `within` may be a command that runs it somewhere else, such as a network namespace, by `exec`.
+    `within` may be a command that runs it somewhere else, such as a network namespace, by `exec`. Where `measured`, coverage
+    counts its lines, which doubles what it costs to start.
     """
 
     within: tuple[str, ...] = ()
+    measured = True
 
     def __init__(self, folder: Path, *arguments: str, **settings: str | None) -> None:
         self.folder = folder
@@ -55,7 +57,9 @@ class Served:
     async def spawn(self) -> None:
         """Start the process and wait for nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        inherited = {name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("COVERAGE_")}
+        inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
+        if self.measured:
+            inherited |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
         given = environment(self.folder / "data", **self._settings)
         with self.out.open("wb") as out, self.log_file.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -102,6 +106,12 @@ class Served:
         found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
         assert found is not None
         return int(found[1])
+
+
+class Unmeasured(Served):
+    """A run whose lines coverage need not count: one that is killed writes nothing down anyway, and load is about load."""
+
+    measured = False
 
 
 def files_in(folder: Path) -> list[Path]:

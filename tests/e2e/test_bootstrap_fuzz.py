@@ -12,7 +12,7 @@ from tests.e2e.bootstrap_fleet import QUERY, Listener, Observer
 from tests.e2e.bootstrap_writers import KEY
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
-from tests.e2e.process import PATIENCE_SECONDS, Served
+from tests.e2e.process import PATIENCE_SECONDS, Unmeasured
 from tests.e2e.test_fuzz import mutants
 from tests.protocols.coap_peers import (
     ACCEPT,
@@ -29,9 +29,10 @@ from tests.protocols.coap_peers import (
     message,
 )
 from tests.protocols.mqtt_peer import connect_packet, packet, publish_packet, subscribe_packet, text
+from tests.thorough import often
 
 SEED = 20_261_124
-DATAGRAMS, STREAMS = 2_000, 600  # a round; the first one warms up, the second one is measured
+DATAGRAMS, STREAMS = often(700, 2_000), often(200, 600)  # a round; the first one warms up, the second one is measured
 SOCKETS = 30
 GROWTH_KIB = 48 * 1024  # two passwords of 16 MiB each may be at work, which comes and goes
 PATH = "things/bootstrap/device"
@@ -135,7 +136,7 @@ async def fuzz(operator: Operator, identity: str, where: Listening, seed: int) -
 
 async def test_mutants_that_are_pushed_to_do_no_harm(tmp_path: Path) -> None:
     settings = dict.fromkeys(("COAP_SOURCE_BURST_DATAGRAMS", "COAP_GLOBAL_BURST_DATAGRAMS"), "1000000")
-    async with Served(tmp_path / "gateway", MQTT_CONNECTS_PER_SECOND="0", **settings) as served:
+    async with Unmeasured(tmp_path / "gateway", MQTT_CONNECTS_PER_SECOND="0", **settings) as served:
         where = served.listening
         async with Operator(where.http[0], ADMIN_TOKEN) as operator:
             identity = str((await operator.post("/v1/configs", {"external_id": "device", "external_key": KEY}))["id"])

@@ -9,10 +9,11 @@ from pathlib import Path
 from tests.e2e.bootstrap_writers import CLIENTS, KEY, THINGS, Known, Vendor, Writer, write_until_gone
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
-from tests.e2e.process import PATIENCE_SECONDS, Served
+from tests.e2e.process import PATIENCE_SECONDS, Served, Unmeasured
 from tests.e2e.registry_file import found_in_a_whole_registry
+from tests.thorough import often
 
-ROUNDS = 8
+ROUNDS = often(3, 8)
 WRITERS = 20
 _FAULTS = {
     "configurations without a device": "SELECT id FROM config WHERE id NOT IN (SELECT id FROM device)",
@@ -65,7 +66,7 @@ async def test_kills_lose_no_acknowledged_configuration(tmp_path: Path) -> None:
     chance = random.Random(20_261_123)
     data, known = tmp_path / "gateway/data", dict[str, Known]()
     asked: set[str] = set()
-    async with Served(tmp_path / "gateway") as served:
+    async with Unmeasured(tmp_path / "gateway") as served:
         async with Operator(served.listening.http[0], ADMIN_TOKEN) as operator:
             channels = tuple([(await operator.post("/v1/channels", {"name": name}))["id"] for name in "abc"])
         for number in range(ROUNDS):
@@ -92,7 +93,7 @@ async def test_kills_lose_no_acknowledged_configuration(tmp_path: Path) -> None:
 
 
 async def test_one_external_id_is_given_once_and_stays_given(tmp_path: Path) -> None:
-    async with Served(tmp_path / "gateway") as served:
+    async with Unmeasured(tmp_path / "gateway") as served:
         address = served.listening.http[0]
         async with Vendor(address, THINGS) as things, Vendor(address, CLIENTS) as clients:
             async with Operator(address, ADMIN_TOKEN) as operator:

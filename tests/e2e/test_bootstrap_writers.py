@@ -10,7 +10,7 @@ from tests.e2e.bootstrap_devices import Heard, listening, observing
 from tests.e2e.bootstrap_writers import CLIENTS, THINGS, Vendor, places
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
-from tests.e2e.process import Served
+from tests.e2e.process import Served, Unmeasured
 
 WRITERS, CHANGES = 50, 20
 EXTERNAL_ID = "wanted-by-all"
@@ -55,7 +55,7 @@ async def ended_alike(operator: Operator, identity: str, heard: list[Heard], obs
 
 
 async def test_fifty_writers_through_two_vendors_and_a_thousand_changes(tmp_path: Path) -> None:
-    async with Served(tmp_path / "gateway", HTTP=TWO_VENDORS) as served:
+    async with Unmeasured(tmp_path / "gateway", HTTP=TWO_VENDORS) as served:
         async with contextlib.AsyncExitStack() as stack:
             await _all_write(served, stack)
         served.stop()

@@ -15,7 +15,7 @@ import pytest
 from core.operate.batches import CHUNK
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
-from tests.e2e.process import PATIENCE_SECONDS, Served
+from tests.e2e.process import PATIENCE_SECONDS, Served, Unmeasured
 from tests.e2e.registry_file import found_in_a_whole_registry
 
 SERIALS = [f"SN{number:06}" for number in range(10_000)]
@@ -84,7 +84,7 @@ class Factory:
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    async with Served(tmp_path / "gateway") as gateway:
+    async with Unmeasured(tmp_path / "gateway") as gateway:
         yield gateway
 
 

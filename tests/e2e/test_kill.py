@@ -11,13 +11,14 @@ from adapters.listeners import Listening
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.load import Fleet, over_http
 from tests.e2e.operator_api import Operator
-from tests.e2e.process import PATIENCE_SECONDS, Served
+from tests.e2e.process import PATIENCE_SECONDS, Served, Unmeasured
 from tests.e2e.registry_file import names_of_a_whole_registry
 from tests.protocols.world import SAME
+from tests.thorough import often
 
-ROUNDS = 25  # of each gateway
+ROUNDS = often(6, 25)  # of each gateway
 GATEWAYS = 2  # side by side, since one waits for its next start most of the time
-EARLY_EVERY = 10  # every so many rounds the gateway is killed while it starts
+EARLY_EVERY = often(3, 10)  # every so many rounds the gateway is killed while it starts
 LOGINS_AT_ONCE = 32
 
 
@@ -56,7 +57,7 @@ async def killed_under_load(served: Served, fleet: Fleet, seconds: float) -> Non
         raise error
 
 
-async def test_fifty_kills_lose_nothing_that_was_answered(tmp_path: Path) -> None:
+async def test_kills_lose_nothing_that_was_answered(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(GATEWAYS):
             group.create_task(killed_again_and_again(tmp_path / f"{number}", random.Random(20_261_121 + number)))
@@ -64,7 +65,7 @@ async def test_fifty_kills_lose_nothing_that_was_answered(tmp_path: Path) -> Non
 
 async def killed_again_and_again(folder: Path, chance: random.Random) -> None:
     """Kill a gateway once in each round, and show each time that everything it answered is there."""
-    served = Served(folder / "gateway")
+    served = Unmeasured(folder / "gateway")
     profile = {"name": "same", "provision_key": SAME.key, "provision_secret": SAME.secret, "reprovision": "same"}
     answered: dict[str, str] = {}
     async with served:
@@ -94,8 +95,8 @@ async def killed_at_the_start(served: Served, seconds: float) -> None:
 
 async def test_kills_during_the_first_start_leave_a_folder_that_starts(tmp_path: Path) -> None:
     chance = random.Random(20_261_122)
-    served = Served(tmp_path / "gateway", ADMIN_TOKEN=None, MASTER_KEY=None)
-    for _ in range(10):
+    served = Unmeasured(tmp_path / "gateway", ADMIN_TOKEN=None, MASTER_KEY=None)
+    for _ in range(often(5, 10)):
         await killed_at_the_start(served, chance.uniform(0.15, 0.45))
     async with served:
         data = tmp_path / "gateway/data"

@@ -26,17 +26,11 @@ from tests.e2e.process import PATIENCE_SECONDS, Served
 from tests.e2e.test_trust_oscore import again, is_replay, report
 from tests.e2e.trusting import READING, TELEMETRY
 from tests.oscore.devices import OSCORE, SHARED, Protecting
-from tests.postgres_server import PostgresServer, postgres_server
+from tests.postgres_server import PostgresServer
 from tests.protocols.world import ROTATING, SAME
 from tests.storage.entities import an_event
 
 OTHER_KEY = "a9" * 32
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
 
 
 async def require_logins(where: Listening, tokens: dict[str, str]) -> None:

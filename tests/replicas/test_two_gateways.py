@@ -194,10 +194,9 @@ async def test_who_is_connected_to_one_is_shown_as_connected_by_the_other(pair: 
     await comes_true(is_gone)
 
 
-async def test_three_that_start_at_once_on_an_empty_database_all_serve(postgres: PostgresServer, tmp_path: Path) -> None:
-    url = postgres.url(postgres.make_database())
+async def test_three_that_start_at_once_on_a_new_registry_all_serve(database: str, tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        starting = (replica(url, tmp_path / str(n), DEVICE_LIMIT="2") for n in range(3))
+        starting = (replica(database, tmp_path / str(n), DEVICE_LIMIT="2") for n in range(3))
         made = await asyncio.gather(*map(stack.enter_async_context, starting))
         await until(lambda: all(each.seen == 2 for each in made))
         await made[0].operator.post("/v1/profiles", {"name": "gauges"})

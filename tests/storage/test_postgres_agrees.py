@@ -32,7 +32,7 @@ from tests.storage.entities import (
     an_oscore_state,
 )
 
-EXAMPLES = 5
+EXAMPLES = 4
 DEVICES = (a_device(2, name="sensor-2"), a_device(3, name="sensor-3"))
 WORLDS: dict[str, tuple[Any, tuple[Entity, ...]]] = {
     "devices": (plans.PLANS, ()),

@@ -53,10 +53,8 @@ async def test_what_was_acknowledged_outlives_the_gateway(
     process.kill()
     said += (await asyncio.wait_for(output.read(), DEADLINE)).decode().split("\n")[:-1]
     await process.wait()
-    while (
-        postgres.sql(shared_database, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'firstlight %'")
-        != "0\n"
-    ):
+    alive = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'firstlight %'"
+    while postgres.sql(shared_database, alive) != "0\n":  # noqa: ASYNC110 - the server has no event for it
         await asyncio.sleep(0.05)
     assert postgres.sql(shared_database, WHOLE) == "0\n"
     assert postgres.sql(shared_database, COUNTED) == "0\n"

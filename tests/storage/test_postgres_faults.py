@@ -277,6 +277,8 @@ def test_what_is_not_of_the_database_is_raised_as_it_is() -> None:
     assert faults.outcome(error) is error
     assert not faults.breaks_all(error)
     assert not faults.ends_connection(error)
+    for known in (Conflict(Guard.VERSION), Refusal(Reason.UNAVAILABLE, "", check="")):
+        assert faults.outcome(known) is known
 
 
 async def test_a_deletion_goes_with_what_hangs_on_it(repository: PostgresRepository, aside: Connection) -> None:

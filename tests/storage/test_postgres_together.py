@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import Conflict, Guard
 from core.limits import APPROVALS_OF_SOURCE
-from core.model import DEFAULT_TENANT, Approval, ClaimPolicy, DeviceId
+from core.model import DEFAULT_TENANT, Approval, ClaimPolicy, Device, DeviceId
 from core.ports import Changes, Delete, Repository
 from core.queries import ApprovalPage, DevicePage, DeviceQuery, ProfileQuery, TenantQuery
 from storage.postgres.repository import PostgresRepository, open_postgres
@@ -63,7 +63,8 @@ async def test_the_limit_of_a_tenant(two: Two) -> None:
     for repository in two:
         tenant = await repository.read(TenantQuery(DEFAULT_TENANT))
         assert tenant is not None
-        assert tenant.devices == len(await repository.read(DevicePage(DEFAULT_TENANT))) == 30
+        devices: tuple[Device, ...] = await repository.read(DevicePage(DEFAULT_TENANT))
+        assert tenant.devices == len(devices) == 30
 
 
 async def test_the_budget_of_a_claim_key(two: Two) -> None:
@@ -74,6 +75,15 @@ async def test_the_budget_of_a_claim_key(two: Two) -> None:
     profile = await two[1].read(ProfileQuery(DEFAULT_TENANT, "profile-0002"))
     assert profile is not None
     assert profile.made == 10
+
+
+async def test_whoever_begins_to_count_counts_what_comes_meanwhile(two: Two) -> None:
+    made = [Changes(insert=(a_device(number),), made_by=a_profile().id) for number in range(1, 41)]
+    limited = Changes(replace=(a_profile(claims=ClaimPolicy(budget=1000), version=2),))
+    assert await at_once(two, [*made[:21], limited, *made[21:]]) == [None] * 41
+    profile = await two[0].read(ProfileQuery(DEFAULT_TENANT, "profile-0001"))
+    assert profile is not None
+    assert profile.made == 40
 
 
 async def test_a_unique_value_is_given_once(two: Two) -> None:

@@ -11,7 +11,7 @@ from tests.brokers.mosquitto import Mosquitto, mosquitto
 from tests.brokers.ports import HOST, free_ports
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
-from tests.e2e.process import Served
+from tests.e2e.process import Served, Unmeasured
 from tests.postgres_server import PostgresServer, postgres_server
 
 PROFILE = {
@@ -48,7 +48,7 @@ class Cluster:
         addresses = {name.upper(): f"{HOST}:{port}" for name, port in ports._asdict().items()}
         broker = {"BROKER": f"mqtt://{HOST}:{self.broker.port}", "BROKER_FOR": "events,requests"}
         database = self.postgres.url(self.database)
-        return Served(folder, **addresses, **broker, **_UNLIMITED, DATABASE=database, DRAIN_SECONDS="3", LOG_LINES="1000")
+        return Unmeasured(folder, **addresses, **broker, **_UNLIMITED, DATABASE=database, DRAIN_SECONDS="3", LOG_LINES="1000")
 
     async def operator(self, number: int = 0) -> Operator:
         """Return a client of a gateway's operator API, to be entered."""

@@ -13,7 +13,7 @@ from adapters.settings import Address
 from tests.brokers.ports import HOST, free_ports
 from tests.e2e.gateways import ADMIN_TOKEN
 from tests.e2e.operator_api import Operator
-from tests.e2e.process import Served
+from tests.e2e.process import Unmeasured
 from tests.postgres_server import PostgresServer, postgres_server
 from tests.storm.cluster import PROFILE
 from tests.storm.namespaces import HERE, NETWORK, Namespace, namespace
@@ -35,10 +35,10 @@ class Scene:
         self.http, self.coap, self.mqtt = http, coap, mqtt
         at = {"HTTP": f"{HOST}:{http}", "COAP": f"{HOST}:{coap}", "MQTT": f"{HOST}:{mqtt}"}
         url = postgres.url(database)
-        self.cut = Served(folder / "cut", DATABASE=url.replace(HOST, HERE), DRAIN_SECONDS="3", **at)
+        self.cut = Unmeasured(folder / "cut", DATABASE=url.replace(HOST, HERE), DRAIN_SECONDS="3", **at)
         self.cut.within = cable.within
         beside = {"HTTP": f"{HOST}:{self.other_http}", "COAP": "", "MQTT": ""}
-        self.other = Served(folder / "other", DATABASE=url, DRAIN_SECONDS="3", **beside)
+        self.other = Unmeasured(folder / "other", DATABASE=url, DRAIN_SECONDS="3", **beside)
         self.acknowledged: list[str] = []
 
     async def status(self, path: str) -> int:
