@@ -54,6 +54,10 @@ LEVELS = 64
 """How far up it is looked for an organisation within itself; one that is moved deeper is not written."""
 
 
+Held = dict[Unique, str | None]
+"""Unique values with the ids of the entities that hold them, None where nobody does any more."""
+
+
 class Allowance(NamedTuple):
     """How many devices a claim key has made, and how many it may make in all (None: any number)."""
 
@@ -157,11 +161,14 @@ def only_adds(changes: Changes) -> bool:
     return True
 
 
-def examine_additions(changes: Changes, present: Present) -> Guard | None:
-    """Do what `examine` does for changes that `only_adds` is true of: they leave most of its guards nothing to look at."""
+def examine_additions(changes: Changes, present: Present, held: Held | None = None) -> Guard | None:
+    """Do what `examine` does for changes that `only_adds` is true of: they leave most of its guards nothing to look at.
+
+    Where all may be written, `held` has the unique values of what is added.
+    """
     if not _anchors_hold(changes, (), present):
         return Guard.REFERENCE
-    for unique in _taken_by(changes.insert, {}, present):
+    for unique in _taken_by(changes.insert, {} if held is None else held, present):
         return GUARDS[unique.trait]
     return _last_of_all(changes, (), present)
 
@@ -350,7 +357,7 @@ def _taken(changes: Changes, gone: set[Key], stored: Stored) -> Iterator[Unique]
 
     Each operation meets what the ones before it left: deletions free values, a replacement frees its former ones.
     """
-    held: dict[Unique, str | None] = {}
+    held: Held = {}
     for key in gone:
         held.update(_freed(key, stored))
     for entity in changes.replace:
@@ -359,12 +366,12 @@ def _taken(changes: Changes, gone: set[Key], stored: Stored) -> Iterator[Unique]
     yield from _taken_by(changes.insert, held, stored)
 
 
-def _freed(key: Key, stored: Stored) -> dict[Unique, str | None]:
+def _freed(key: Key, stored: Stored) -> Held:
     before = stored.entity(key)
     return dict.fromkeys(uniques(before)) if before is not None else {}
 
 
-def _taken_by(entities: Iterable[Entity], held: dict[Unique, str | None], present: Present) -> Iterator[Unique]:
+def _taken_by(entities: Iterable[Entity], held: Held, present: Present) -> Iterator[Unique]:
     for entity in entities:
         for unique in uniques(entity):
             if (held[unique] if unique in held else present.holder(unique)) is not None:
@@ -397,8 +404,12 @@ def _may_make(growth: int, allowance: Allowance | None) -> bool:
 
 def _ids_free(changes: Changes, gone: Collection[Key], present: Present) -> bool:
     keys = set(map(key_of, changes.insert))
-    events = {(event.tenant, event.id) for event in changes.events}
-    if len(keys) != len(changes.insert) or len(events) != len(changes.events):
+    if len(keys) != len(changes.insert) or not _events_apart(changes.events):
         return False
     taken = any(key not in gone and present.has(key) for key in keys)
     return not taken and not any(map(present.has_event, changes.events))
+
+
+def _events_apart(events: tuple[Event, ...]) -> bool:
+    """Tell whether no two events have the same id."""
+    return len(events) < 2 or len({(event.tenant, event.id) for event in events}) == len(events)

@@ -26,6 +26,10 @@ Row = tuple[Any, ...]
 TENANT = (
     "tenant.id, tenant.name, tenant.device_limit, tenant.devices, tenant.created_at, tenant.version, tenant.secure_bootstrap"
 )
+DEVICE_BARE = (
+    "device.id, device.tenant, device.profile, device.name, device.state, device.enabled, "
+    "device.created_at, device.updated_at, device.version"
+)
 DEVICE_PLAIN = (
     "device.id, device.tenant, device.profile, device.name, device.state, device.enabled, device.metadata, "
     "device.created_at, device.updated_at, device.version"
@@ -41,6 +45,7 @@ CREDENTIAL = (
     "credential.id, credential.device, credential.kind, credential.lookup, credential.verifier, credential.sealed, "
     "credential.created_at, credential.version, credential.expires_at, credential.trial"
 )
+DIGEST = "credential.id, credential.device, credential.kind, credential.lookup, credential.created_at, credential.version"
 CHANNEL = "channel.id, channel.tenant, channel.name, channel.metadata, channel.created_at, channel.updated_at, channel.version"
 CHANNEL_WRITTEN = f"{CHANNEL}, channel.folded"
 _CONFIG = (
@@ -83,6 +88,21 @@ def device_row(device: Device) -> Row:
         device.state.value,
         int(device.enabled),
         json_text(device.metadata),
+        device.created_at,
+        device.updated_at,
+        device.version,
+    )
+
+
+def bare_device_row(device: Device) -> Row:
+    """Return the row of a device that has no metadata either."""
+    return (
+        device.id,
+        device.tenant,
+        device.profile,
+        device.name,
+        device.state.value,
+        int(device.enabled),
         device.created_at,
         device.updated_at,
         device.version,
@@ -168,6 +188,24 @@ def credential_row(credential: Credential) -> Row:
         credential.version,
         credential.expires_at,
         1 if credential.trial else None,
+    )
+
+
+def is_digest(credential: Credential) -> bool:
+    """Tell whether a credential is found and checked by its digest alone, for good."""
+    return not credential.verifier and credential.sealed is None and credential.expires_at is None and not credential.trial
+
+
+def digest_row(credential: Credential) -> Row:
+    """Return the row of a credential that `is_digest`, for SQLite."""
+    return (
+        credential.id,
+        credential.device,
+        credential.kind.value,
+        # sqlite3 looks for an adapter of every value but numbers, texts and this: a third of the time to bind bytes.
+        bytearray(credential.lookup),
+        credential.created_at,
+        credential.version,
     )
 
 

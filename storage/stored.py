@@ -33,11 +33,11 @@ from storage import approval_rows, approvals, directory_rows, profile_rows, rows
 from storage.answers import credentials_by_device, lookups_taken, names_taken, stored_tenant
 from storage.configurations import stored_config
 from storage.enrolment import serials_taken
-from storage.guards import IN_ORGANIZATIONS, Allowance, Key, Kind, device_balance, made_balance
+from storage.guards import IN_ORGANIZATIONS, Allowance, Held, Key, Kind, made_balance
 from storage.rows import Row
 from storage.statements import Grouped
 from storage.steps import carry_out
-from storage.uniques import Unique, uniques
+from storage.uniques import Unique
 
 ENTITY: dict[Kind, tuple[str, Callable[[Row], Entity]]] = {
     Tenant: (f"SELECT {rows.TENANT} FROM tenant WHERE id = ?", rows.tenant),
@@ -187,7 +187,8 @@ class RowStored:
 class GroupStored:
     """Knows what a run of sets of changes that only add devices and credentials asks for, read by one statement of each kind.
 
-    Satisfies `storage.guards.Stored` for such changes; `accept` lets the later ones of the run see the earlier.
+    Satisfies `storage.guards.Present` for such changes; `accept` lets the later ones of the run see the earlier. `grown` is by
+    how many devices those alter each tenant's, `made` how many they make by each claim key of which somebody counts that.
     """
 
     def __init__(self, connection: sqlite3.Connection, run: Sequence[Changes]) -> None:
@@ -197,7 +198,8 @@ class GroupStored:
         lookups: set[Lookup] = set()
         devices: set[DeviceId] = set()
         for changes in run:
-            profiles.update(made_balance(changes))
+            if changes.made_by is not None:
+                profiles.add(changes.made_by)
             added: set[DeviceId] = set()
             pointed_at: set[DeviceId] = set()
             for entity in changes.insert:
@@ -211,27 +213,26 @@ class GroupStored:
                     lookups.add(entity.lookup)
                     pointed_at.add(entity.device)
             devices |= pointed_at - added
-        self._holders = _holders(connection, names, serials, lookups)
+        self._holders: Held = dict(_holders(connection, names, serials, lookups))
         self._devices = {row[0] for row in DEVICES_PRESENT.run(connection, [(device,) for device in devices])}
         found = TENANTS_OF_PROFILES.run(connection, [(profile,) for profile in profiles])
         of_profiles = [(row[0], rows.tenant(row[3:])) for row in found]
         self._tenant_of: dict[str, TenantId] = {profile: tenant.id for profile, tenant in of_profiles}
         self._tenants = {tenant.id: tenant for _, tenant in of_profiles}
         self._allowances: dict[ProfileId, Allowance | None] = {row[0]: _allowance(row[1], row[2]) for row in found}
+        self.grown: dict[TenantId, int] = {}
+        self.made: dict[ProfileId, int] = {}
 
-    def accept(self, changes: Changes) -> None:
-        """Count changes as stored from now on."""
+    def accept(self, changes: Changes, held: Held) -> None:
+        """Count changes as stored from now on, which hold these unique values."""
+        self._holders |= held
         for entity in changes.insert:
-            self._holders.update((unique, entity.id) for unique in uniques(entity))
-            if isinstance(entity, Device):
+            if type(entity) is Device:
                 self._devices.add(entity.id)
-        for tenant, growth in device_balance(changes).items():
-            before = self._tenants[tenant]
-            self._tenants[tenant] = msgspec.structs.replace(before, devices=before.devices + growth)
-        for profile, made in made_balance(changes).items():
-            allowance = self._allowances.get(profile)
-            if allowance is not None:
-                self._allowances[profile] = allowance._replace(made=allowance.made + made)
+                self.grown[entity.tenant] = self.grown.get(entity.tenant, 0) + 1
+        if changes.made_by is not None and self._allowances.get(changes.made_by) is not None:
+            for profile, made in made_balance(changes).items():
+                self.made[profile] = self.made.get(profile, 0) + made
 
     def holder(self, unique: Unique) -> str | None:
         """Return the id of the entity that holds a unique value."""
@@ -246,12 +247,16 @@ class GroupStored:
         return False
 
     def tenant(self, tenant: TenantId) -> Tenant | None:
-        """Return a tenant with its number of devices."""
-        return self._tenants.get(tenant)
+        """Return a tenant, with its number of devices where it has a limit: only then does a guard look at it."""
+        found = self._tenants.get(tenant)
+        if found is None or found.device_limit is None:
+            return found
+        return msgspec.structs.replace(found, devices=found.devices + self.grown.get(tenant, 0))
 
     def allowance(self, profile: ProfileId) -> Allowance | None:
         """Return what the claim key of a stored profile has made and may make, None where nobody counts."""
-        return self._allowances.get(profile)
+        found = self._allowances.get(profile)
+        return None if found is None else found._replace(made=found.made + self.made.get(profile, 0))
 
     def tenant_of(self, key: Key) -> str | None:
         """Return the tenant of a stored profile, the only kind that a device points at."""

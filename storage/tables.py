@@ -3,7 +3,8 @@
 # ruff: noqa: S608 - SQL is put together from constants alone; what is written goes in as parameters
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from core.model import (
@@ -25,15 +26,19 @@ from core.model import (
 )
 from core.ports import Changes, Entity
 from storage import approval_rows, directory_rows, event_rows, profile_rows, rows, tombstone_rows, trust_rows
-from storage.guards import Kind, Present, device_balance, made_balance
+from storage.guards import Kind
 from storage.rows import Row
 from storage.statements import Grouped
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
-def _insertion(table: str, columns: str, otherwise: str = "FAIL") -> Grouped:
-    names = columns.replace(f"{table}.", "")
+
+def _insertion(table: str, columns: str, otherwise: str = "FAIL", also: Mapping[str, str] = NOTHING) -> Grouped:
+    """Return the statement that puts in rows of these columns; `also` are others, with what SQL is the same in all rows."""
+    names = ", ".join((columns, *also)).replace(f"{table}.", "")
+    values = ", ".join(("*", *also.values()))
     # FAIL: what the statement did before its error is undone by the transaction or savepoint around it, not a second time.
-    template = f"INSERT OR {otherwise} INTO {table} ({names}) SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
+    template = f"INSERT OR {otherwise} INTO {table} ({names}) SELECT {values} FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
     return Grouped(template, width=columns.count(",") + 1)
 
 
@@ -44,9 +49,11 @@ def _replacement(table: str, columns: str) -> str:
 
 INSERT_TENANTS = _insertion("tenant", rows.TENANT)
 INSERT_PROFILES = _insertion("profile", profile_rows.PROFILE_INSERTED)
+INSERT_BARE_DEVICES = _insertion("device", rows.DEVICE_BARE)
 INSERT_DEVICES = _insertion("device", rows.DEVICE_PLAIN)
 INSERT_LABELLED = _insertion("device", rows.DEVICE_LABELLED)
 INSERT_WHOLE_DEVICES = _insertion("device", rows.DEVICE_WRITTEN)
+INSERT_DIGESTS = _insertion("credential", rows.DIGEST, also={"credential.verifier": "x''"})
 INSERT_CREDENTIALS = _insertion("credential", rows.CREDENTIAL)
 INSERT_OSCORE = _insertion("oscore_state", trust_rows.OSCORE)
 INSERT_ISSUED = _insertion("issued", trust_rows.ISSUED)
@@ -206,6 +213,7 @@ def insert(connection: sqlite3.Connection, accepted: Sequence[Changes]) -> None:
 
 def _insert_devices(connection: sqlite3.Connection, added: Sequence[Device]) -> None:
     """Put in devices; most have no more than a name that folds to itself, and do not pay for the columns they leave empty."""
+    bare: list[Row] = []
     plain: list[Row] = []
     labelled: list[Row] = []
     whole: list[Row] = []
@@ -215,11 +223,27 @@ def _insert_devices(connection: sqlite3.Connection, added: Sequence[Device]) -> 
             whole.append(rows.device_row(device) + label + rows.reached_row(device))
         elif label != (None, None):
             labelled.append(rows.device_row(device) + label)
-        else:
+        elif device.metadata:
             plain.append(rows.device_row(device))
+        else:
+            bare.append(rows.bare_device_row(device))
+    INSERT_BARE_DEVICES.run(connection, bare)
     INSERT_DEVICES.run(connection, plain)
     INSERT_LABELLED.run(connection, labelled)
     INSERT_WHOLE_DEVICES.run(connection, whole)
+
+
+def _insert_credentials(connection: sqlite3.Connection, added: Sequence[Credential]) -> None:
+    """Put in credentials; most are a digest alone, and do not pay for the columns they leave empty."""
+    digests: list[Row] = []
+    whole: list[Row] = []
+    for credential in added:
+        if rows.is_digest(credential):
+            digests.append(rows.digest_row(credential))
+        else:
+            whole.append(rows.credential_row(credential))
+    INSERT_DIGESTS.run(connection, digests)
+    INSERT_CREDENTIALS.run(connection, whole)
 
 
 def _insert_configs(connection: sqlite3.Connection, added: Sequence[BootstrapConfig]) -> None:
@@ -239,7 +263,7 @@ _INSERT: dict[Kind, Callable[[sqlite3.Connection, Sequence[Any]], None]] = {
     Tenant: _putting(INSERT_TENANTS, rows.tenant_row),
     Profile: _putting(INSERT_PROFILES, profile_rows.inserted_row),
     Device: _insert_devices,
-    Credential: _putting(INSERT_CREDENTIALS, rows.credential_row),
+    Credential: _insert_credentials,
     OscoreState: _putting(INSERT_OSCORE, trust_rows.oscore_row),
     IssuedCertificate: _putting(INSERT_ISSUED, trust_rows.issued_row),
     PendingClaim: _putting(INSERT_CLAIMS, directory_rows.claim_row),
@@ -253,23 +277,14 @@ _INSERT: dict[Kind, Callable[[sqlite3.Connection, Sequence[Any]], None]] = {
 """How the entities of each kind are put in, in the order in which that is done."""
 
 
-def count(connection: sqlite3.Connection, accepted: Sequence[Changes]) -> None:
+def count(connection: sqlite3.Connection, balance: Mapping[TenantId, int]) -> None:
     """Keep each tenant's number of devices in step."""
-    balance: dict[TenantId, int] = {}
-    for changes in accepted:
-        for tenant, growth in device_balance(changes).items():
-            balance[tenant] = balance.get(tenant, 0) + growth
     for tenant, growth in balance.items():
         if growth:
             connection.execute(COUNT_DEVICES, (growth, tenant))
 
 
-def count_made(connection: sqlite3.Connection, accepted: Sequence[Changes], stored: Present) -> None:
-    """Keep in step what claim keys have made, where somebody counts."""
-    balance: dict[ProfileId, int] = {}
-    for changes in accepted:
-        for profile, growth in made_balance(changes).items():
-            balance[profile] = balance.get(profile, 0) + growth
+def count_made(connection: sqlite3.Connection, balance: Mapping[ProfileId, int]) -> None:
+    """Keep in step what claim keys have made."""
     for profile, growth in balance.items():
-        if stored.allowance(profile) is not None:
-            connection.execute(COUNT_MADE, (growth, profile))
+        connection.execute(COUNT_MADE, (growth, profile))

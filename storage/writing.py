@@ -6,11 +6,12 @@ from itertools import groupby
 from typing import TypeVar
 
 from core.errors import Conflict
+from core.model import ProfileId
 from core.ports import Changes
 from storage import faults, tables
 from storage.bounds import EXPIRED_KEPT_MS, TOMBSTONE_KEPT_MS
 from storage.clock import now
-from storage.guards import examine, examine_additions, only_adds
+from storage.guards import Held, Present, device_balance, examine, examine_additions, made_balance, only_adds
 from storage.stored import GroupStored, RowStored
 
 R = TypeVar("R")
@@ -99,14 +100,15 @@ def _together(connection: sqlite3.Connection, run: Sequence[Changes]) -> Outcome
     outcomes: Outcomes = []
     accepted: list[Changes] = []
     for changes in run:
-        guard = examine_additions(changes, stored)
+        held: Held = {}
+        guard = examine_additions(changes, stored, held)
         outcomes.append(None if guard is None else Conflict(guard))
         if guard is None:
-            stored.accept(changes)
+            stored.accept(changes, held)
             accepted.append(changes)
     tables.insert(connection, accepted)
-    tables.count(connection, accepted)
-    tables.count_made(connection, accepted, stored)
+    tables.count(connection, stored.grown)
+    tables.count_made(connection, stored.made)
     return outcomes
 
 
@@ -119,9 +121,14 @@ def _alone(connection: sqlite3.Connection, changes: Changes) -> Exception | None
     for entity in changes.replace:
         tables.replace(connection, entity)
     tables.insert(connection, [changes])
-    tables.count(connection, [changes])
-    tables.count_made(connection, [changes], stored)
+    tables.count(connection, device_balance(changes))
+    tables.count_made(connection, _counted(changes, stored))
     return None
+
+
+def _counted(changes: Changes, stored: Present) -> dict[ProfileId, int]:
+    """Return how many devices the changes make by a claim key of which somebody counts that."""
+    return {profile: made for profile, made in made_balance(changes).items() if stored.allowance(profile) is not None}
 
 
 def _apart(connection: sqlite3.Connection, changes: Changes) -> Exception | None:

@@ -52,8 +52,9 @@ class Deduplication:
         entry = self._entries[key] = Entry(key, hash(datagram), now)
         for _ in range(2):
             oldest = next(iter(self._entries.values()))
-            if now - oldest.at > self._seconds:
-                self._forget(oldest.key)
+            if now - oldest.at <= self._seconds:
+                break
+            self._forget(oldest.key)
         self._shrink()
         return entry
 

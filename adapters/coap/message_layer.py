@@ -201,8 +201,10 @@ class MessageLayer:
 
 
 def _reads_on(request: Message) -> bool:
+    if request.code != Code.GET:
+        return False
     block2 = request.opt.block2
-    return request.code == Code.GET and block2 is not None and block2.block_number > 0
+    return block2 is not None and block2.block_number > 0
 
 
 def unwanted(request: Message, response: Message) -> bool:

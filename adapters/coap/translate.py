@@ -9,6 +9,7 @@ from aiocoap.numbers.codes import Code
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.options import Options
+from aiocoap.optiontypes import ContentFormatOption
 
 from adapters.exchange import NOTHING, Carrier, Inbound, Outbound, Outcome, Peer, Success
 from core.errors import Reason
@@ -45,7 +46,10 @@ MEDIA_TYPES: Mapping[int, str] = MappingProxyType(
 )
 """The content formats that are understood (RFC 7252 section 12.3; RFC 8949 for CBOR)."""
 
-CONTENT_FORMATS: Mapping[str, int] = MappingProxyType({name: number for number, name in MEDIA_TYPES.items()})
+ANNOUNCED: Mapping[str, ContentFormatOption] = MappingProxyType(
+    {name: OptionNumber.CONTENT_FORMAT.create_option(value=number) for number, name in MEDIA_TYPES.items()}
+)
+"""The option that says so of an answer. aiocoap makes another one where it is to be changed, so answers may share it."""
 
 METHODS: Mapping[int, str] = MappingProxyType({code: code.name.upper() for code in Code if code.is_request()})
 RETRYABLE = frozenset({Code.SERVICE_UNAVAILABLE, Code.TOO_MANY_REQUESTS})
@@ -63,12 +67,12 @@ def inbound(message: Message, peer: Peer, body: bytes | None = None, identity: I
     counts; one without `=` has an empty value. Entity tags count where the method reads, the first `MAX_HELD` of them.
     """
     options = message.opt
-    accept, content_format, query = options.accept, options.content_format, options.uri_query
+    accept, content_format, query, segments = options.accept, options.content_format, options.uri_query, options.uri_path
     return Inbound(
         carrier=Carrier.COAP,
         method=METHODS.get(message.code, ""),
-        path="/" + "/".join(options.uri_path),
-        segments=("", *options.uri_path) if any("/" in segment for segment in options.uri_path) else (),
+        path="/" + "/".join(segments),
+        segments=("", *segments) if "/" in "".join(segments) else (),
         peer=peer,
         query=dict(_pair(item) for item in query) if query else NOTHING,
         headers=NOTHING if accept is None else {"accept": MEDIA_TYPES[accept]},
@@ -107,9 +111,9 @@ def outbound(answer: Outbound) -> Message:
     code = STATUS[answer.outcome]
     message = Message(code=code, payload=b"" if code is Code.VALID else answer.body, transport_tuning=TUNING)
     if answer.content_type is not None and message.payload:
-        number = CONTENT_FORMATS.get(answer.content_type.partition(";")[0].strip().lower())
-        if number is not None:
-            message.opt.content_format = number
+        option = ANNOUNCED.get(answer.content_type.partition(";")[0].strip().lower())
+        if option is not None:
+            message.opt.add_option(option)
     if answer.etag and code in TAGGED:
         message.opt.etag = bytes.fromhex(answer.etag)
     if answer.retry_after is not None and code in RETRYABLE:

@@ -83,7 +83,7 @@ def _from_json(sent: _Sent, inbound: Inbound) -> ProvisionRequest:
             "ACCESS_TOKEN" if sent.credentialsType is None else sent.credentialsType,
             sent.token or "",
             sent.hash or "",
-            MqttBasic(sent.clientId or "", sent.username or "", Secret(sent.password or "")),
+            (sent.clientId or "", sent.username or "", sent.password or ""),
         ),
         proof=proof(inbound),
         metadata=_gateway(sent.gateway in (True, "true")),
@@ -101,7 +101,7 @@ def _from_protobuf(request: protobuf.Request, inbound: Inbound) -> ProvisionRequ
             protobuf.CREDENTIALS_TYPES[request.credentialsType],
             sent.token.token,
             sent.certificate.hash,
-            MqttBasic(sent.basic.clientId, sent.basic.userName, Secret(sent.basic.password)),
+            (sent.basic.clientId, sent.basic.userName, sent.basic.password),
         ),
         proof=proof(inbound),
         metadata=_gateway(request.gateway),
@@ -114,14 +114,15 @@ def _evidence(key: str | None, secret: str | None, proven: str) -> SharedSecret 
     return SharedSecret(_required(key, "provisionDeviceKey"), Secret(_required(secret, "provisionDeviceSecret")))
 
 
-def _credential(kind: str, token: str, certificate_text: str, basic: MqttBasic) -> CredentialValue | None:
+def _credential(kind: str, token: str, certificate_text: str, basic: tuple[str, str, str]) -> CredentialValue | None:
     """Return what the device proposes; the five values alone say whether it does, the type only says which one counts."""
-    proposed = token or certificate_text or basic.client_id or basic.username or basic.password.reveal()
+    client_id, username, password = basic
+    proposed = token or certificate_text or client_id or username or password
     match kind:
         case "ACCESS_TOKEN":
             return AccessToken(Secret(token)) if proposed else None
         case "MQTT_BASIC":
-            return basic if proposed else None
+            return MqttBasic(client_id, username, Secret(password)) if proposed else None
         case "X509_CERTIFICATE":
             return certificate(certificate_text) if proposed else None
         case "LWM2M_CREDENTIALS":

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aiohttp import web
@@ -121,8 +121,7 @@ class HttpServer:
         self._proofs.lost(handler)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        page = self._pages.get(translate.target(request).partition("?")[0])
-        if page is not None and request.method in ("GET", "HEAD") and (show := self._shown(page, request)):
+        if request.method in ("GET", "HEAD") and (show := self._shown(request)):
             return await _show(show)
         answer = await self._answer(request)
         if answer.stream is not None:
@@ -133,16 +132,17 @@ class HttpServer:
             response.force_close()
         return response
 
-    def _shown(self, page: Show | Restricted, request: web.BaseRequest) -> Show | None:
+    def _shown(self, request: web.BaseRequest) -> Show | None:
+        page = self._pages.get(translate.target(request).partition("?")[0])
         if not isinstance(page, Restricted):
             return page
-        return page.show if page.at(self._connections.exchange(request.protocol, self._exchange)) else None
+        return page.show if page.at(_connection(request).exchange) else None
 
     async def _answer(self, request: web.BaseRequest) -> Outbound:
-        connected = _peer(request)
+        connection = _connection(request)
+        connected, exchange = connection.peer, connection.exchange
         behind = self._proxies.client(connected, lambda name: request.headers.getall(name, ()))
         peer = behind or connected
-        exchange = self._connections.exchange(request.protocol, self._exchange)
         try:
             # A certificate on a proxy's own connection is that of the proxy, whoever it speaks for.
             asks = connected.secure and not behind
@@ -170,9 +170,10 @@ class HttpServer:
             raise Refusal(Reason.TOO_LARGE, "the path is too long", check="http.path_bytes")
         if not request.can_read_body:
             return b""
-        if (request.content_length or 0) > self._config.max_body_bytes:
+        announced = request.content_length or 0
+        if announced > self._config.max_body_bytes:
             raise self._too_large()
-        self._reserve(large, request.content_length or 0)
+        self._reserve(large, announced)
         if "Expect" in request.headers:
             await _invite(request)
         if request.content.is_eof() and request.content.total_bytes <= self._config.max_body_bytes:
@@ -220,13 +221,23 @@ class _Large:
 
 
 class _Connection(RequestHandler):
-    """A connection that answers what is no HTTP itself: aiohttp would repeat it in the answer and in the log, secrets too."""
+    """A connection: who is at its other end, and the exchange that its requests go to.
 
-    __slots__ = ("_meter",)
+    It answers what is no HTTP itself: aiohttp would repeat it in the answer and in the log, secrets too.
+    """
 
-    def __init__(self, server: "_Connections", meter: Meter, **options: Any) -> None:
+    __slots__ = ("_meter", "exchange", "peer")
+
+    def __init__(self, server: "_Connections", exchange: Exchange, meter: Meter, **options: Any) -> None:
         super().__init__(server, **options)
         self._meter = meter
+        self.exchange = exchange
+        self.peer = Peer("")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of who is at the other end."""
+        self.peer = _peer(transport)
+        super().connection_made(transport)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -246,7 +257,7 @@ class _Connection(RequestHandler):
 
 
 class _Connections(web.Server):
-    """aiohttp's low-level server, with a bound on connections in total and for each source, and an exchange for each."""
+    """aiohttp's low-level server, with a bound on connections in total and for each source."""
 
     def __init__(
         self,
@@ -265,17 +276,10 @@ class _Connections(web.Server):
         self._lost = lost
         self._sources: Counter[str] = Counter()
         self._admitted: dict[RequestHandler, str] = {}
-        self._exchanges: dict[RequestHandler, Exchange] = {}
 
     def accept(self, exchange: Exchange) -> RequestHandler:
         """Return the protocol of a new connection whose requests go to this exchange."""
-        handler = _Connection(self, self._meter, loop=asyncio.get_running_loop(), **self._options)
-        self._exchanges[handler] = exchange
-        return handler
-
-    def exchange(self, handler: RequestHandler, default: Exchange) -> Exchange:
-        """Return the exchange of a connection; of one that is lost already, the default."""
-        return self._exchanges.get(handler, default)
+        return _Connection(self, exchange, self._meter, loop=asyncio.get_running_loop(), **self._options)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Count a connection, or end it where there are too many."""
@@ -296,7 +300,6 @@ class _Connections(web.Server):
         """Count a connection off."""
         super().connection_lost(handler, exc)
         self._lost(handler)
-        self._exchanges.pop(handler, None)
         source = self._admitted.pop(handler, None)
         if source is None:
             return
@@ -311,6 +314,10 @@ class _Connections(web.Server):
         if 0 < self._config.connections_per_source <= self._sources[source] and not self._is_proxy(address):
             return "http.connections_per_source"  # a proxy's connections are those of many
         return ""
+
+
+def _connection(request: web.BaseRequest) -> _Connection:
+    return cast("_Connection", request.protocol)  # `_Connections` accepts no other
 
 
 async def _invite(request: web.BaseRequest) -> None:
@@ -333,10 +340,7 @@ async def _show(page: Show) -> web.Response:
     return web.Response(status=shown.status, body=shown.body, headers=headers)
 
 
-def _peer(request: web.BaseRequest) -> Peer:
-    transport = request.transport
-    if transport is None:
-        return Peer("")
+def _peer(transport: asyncio.BaseTransport) -> Peer:
     name = transport.get_extra_info("peername")
     secure = transport.get_extra_info("sslcontext") is not None
     return Peer(_address(name), name[1] if name else 0, secure=secure)

@@ -1,11 +1,11 @@
 """The master key at work: secrets sealed for the registry, and keyed digests that find them again."""
 
 import hashlib
-import hmac
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from core.model import Lookup, Sealed, Secret
@@ -43,7 +43,8 @@ class Vault:
         self._ciphers = {key_id(each): AESGCM(_derive(each, b"seal")) for each in masters}
         self.session_key = _derive(master_key, b"session")  # signs tokens that stand for a login
         self.session_keys = tuple(_derive(each, b"session") for each in masters)  # those whose signatures count
-        self._lookup_key = founding_lookup_key(master_key) if lookup_key is None else lookup_key
+        # Copied for each digest: it has taken in the key already, which is two thirds of what a short one costs.
+        self._mac = HMAC(founding_lookup_key(master_key) if lookup_key is None else lookup_key, SHA256())
         self._key_id = key_id(master_key)
         self._decoy = self.seal(Secret(entropy.draw(_DECOY_BYTES).hex()), b"decoy")
 
@@ -79,7 +80,9 @@ class Vault:
 
     def digest(self, purpose: str, content: bytes) -> bytes:
         """Return the keyed digest of some bytes, 32 bytes."""
-        return hmac.digest(self._lookup_key, purpose.encode() + b"\x00" + content, "sha256")
+        mac = self._mac.copy()
+        mac.update(purpose.encode() + b"\x00" + content)
+        return mac.finalize()
 
 
 def key_id(master_key: bytes) -> bytes:

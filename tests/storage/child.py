@@ -14,6 +14,7 @@ from core.model import DEFAULT_TENANT
 from core.ports import Changes, Repository
 from core.queries import ClaimQuery, DevicePage
 from storage import open_repository, tables, writing
+from storage.guards import device_balance
 from storage.hop import Hop
 from tests.storage.entities import a_credential, a_device, a_lookup, a_profile, an_event
 
@@ -56,7 +57,7 @@ async def pause(path: str) -> None:
 
     def write(connection: sqlite3.Connection) -> None:
         tables.insert(connection, [a_provision(2)])
-        tables.count(connection, [a_provision(2)])
+        tables.count(connection, device_balance(a_provision(2)))
         say("written")
         time.sleep(60)
 

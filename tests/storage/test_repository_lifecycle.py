@@ -197,6 +197,34 @@ async def test_credentials_and_configurations_are_read_back_as_they_were(reposit
     assert isinstance(found.config, BootstrapConfig)
 
 
+LEFT_EMPTY_BY_DEVICES: tuple[dict[str, Any], ...] = (
+    {"metadata": {}},
+    {"metadata": {"floor": 1}},
+    {"label": "Pump"},
+    {"serial": "serial-0001"},
+)
+LEFT_EMPTY_BY_CREDENTIALS: tuple[dict[str, Any], ...] = (
+    {},
+    {"verifier": b"\x04verifier"},
+    {"sealed": Sealed(b"\x00sealed")},
+    {"expires_at": 0},
+    {"trial": True},
+)
+
+
+async def test_devices_and_credentials_come_together_whatever_they_leave_empty(repository: Repository) -> None:
+    devices = [a_device(number, **fields) for number, fields in enumerate(LEFT_EMPTY_BY_DEVICES, 1)]
+    digest: dict[str, Any] = {"device": "device-0001", "sealed": None}
+    held = tuple(a_credential(number, **digest | fields) for number, fields in enumerate(LEFT_EMPTY_BY_CREDENTIALS, 1))
+    await insert(repository, *devices, *held)
+    found = [await repository.read(DeviceQuery(DEFAULT_TENANT, device.id)) for device in devices]
+    assert [each.device for each in found if each is not None] == devices
+    assert found[0] is not None
+    assert found[0].credentials == held
+    logins = await repository.read(LoginQuery(tuple(each.lookup for each in held)))
+    assert [each.credential for each in logins if each is not None] == list(held)
+
+
 async def test_claims_and_entries_are_read_back_as_they_were(repository: Repository) -> None:
     claims, entries = (a_claim(1), a_claim(2)), (an_entry(1), a_user(2), an_entry(3, name="", lookup=a_lookup(9)))
     await insert(repository, a_device(1), a_device(2), *claims, *entries)

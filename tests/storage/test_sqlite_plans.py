@@ -238,7 +238,7 @@ def test_devices_that_are_added_together_cost_a_fixed_number_of_statements(conne
     executed: list[int] = []
     for some in (range(1), range(1, 65)):
         for made, serials in ((a_device, 0), (a_signed, 100)):
-            group = [Changes(insert=(made(serials + n, serial=str(n)), a_credential(serials + n))) for n in some]
+            group = [Changes(insert=(made(serials + n, serial=str(n)), a_credential(serials + n, sealed=None))) for n in some]
             texts: list[str] = []
             connection.set_trace_callback(texts.append)
             assert writing.write(connection, group) == [None] * len(group)
