@@ -28,10 +28,12 @@ class Upkeep:
         """Do so until cancelled."""
         while True:
             try:
+                await self._stay_on_ring()
                 await self._forget_old_events()
             except Refusal as refusal:
                 self._log.warning("events could not be pruned", detail=refusal.detail)
-            await self._stay_on_ring()
+            except Exception:
+                self._log.exception("the registry could not be looked after, it is tried again")
             await asyncio.sleep(PRUNE_SECONDS)
 
     async def _stay_on_ring(self) -> None:

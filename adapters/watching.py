@@ -5,9 +5,13 @@ import random
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from core.errors import Reason, Refusal
 from core.notices import ANY_CHANNEL, EVERYTHING, names_of
 from core.ports import Changes, Notifier, Repository
 from core.queries import Query, S
+
+DOUBT_SECONDS = 20.0
+"""How long a commit may still be under way that nobody waits for any more."""
 
 Changed = Callable[[], None]
 Told = Callable[[frozenset[str]], None]
@@ -153,14 +157,29 @@ class WatchedRepository:
         return await self._repository.read(query)
 
     async def commit(self, changes: Changes) -> None:
-        """Write all of the changes or none, then tell the watchers."""
-        await self._repository.commit(changes)
+        """Write all of the changes or none, then tell the watchers.
+
+        Where the store cannot say whether it wrote them, whom they may concern looks again, and once more when what may have
+        been under way is over.
+        """
+        try:
+            await self._repository.commit(changes)
+        except Refusal as refusal:
+            if refusal.reason is Reason.UNAVAILABLE:
+                self._doubt(names_of(changes))
+            raise
         if self._notifier is None and not self._watches.has_listeners:
             return
         names = names_of(changes)
         self._watches.tell(names)
         if self._notifier is not None:
             self._notifier.tell(names)
+
+    def _doubt(self, names: frozenset[str]) -> None:
+        watched = frozenset(filter(self._watches.is_watched, names))
+        if watched:
+            self._watches.tell(watched)
+            asyncio.get_running_loop().call_later(DOUBT_SECONDS, self._watches.tell, watched)
 
     async def prune_events(self, keep: int) -> int:
         """Forget the oldest events beyond the newest `keep`; returns how many went."""

@@ -73,7 +73,7 @@ async def connect(
     """
     try:
         return await _connect_to_first(url, name, patience if patience is not None else Patience(), settings or {})
-    except asyncpg.ClientConfigurationError:
+    except (asyncpg.ClientConfigurationError, OSError):  # a certificate that does not hold is an OSError and a ValueError
         raise
     except (ValueError, OverflowError):  # what they say may be a part of a password
         raise asyncpg.ClientConfigurationError(
@@ -136,6 +136,7 @@ def _held_to(patience: Patience) -> dict[str, str]:
     """Return what the database is to hold this session to; https://www.postgresql.org/docs/15/runtime-config-client.html."""
     silence = patience.silence
     return {
+        "default_transaction_isolation": "read committed",  # what is locked is read as it is after the lock
         "statement_timeout": _ms(patience.statement),
         "lock_timeout": _ms(patience.lock),
         "idle_in_transaction_session_timeout": _ms(patience.idle),

@@ -80,9 +80,11 @@ class LockedOffices:
             connection.terminate()
 
     async def _wait_for_term(self, connection: Connection, office: str) -> None:
+        """Wait for the end of the term of whoever held the office; not for longer, whatever the database's clock does."""
+        ends = time.monotonic() + TERM_SECONDS
         while True:
             left = await connection.fetchval(_LEFT, office, self._replica)
-            if left is None or left <= 0:
+            if left is None or left <= 0 or time.monotonic() >= ends:
                 return
             await asyncio.sleep(min(left, ASK_SECONDS))
 

@@ -105,9 +105,12 @@ async def prepare(url: str, sequence: Sequence[Step] | None = None) -> None:
     known = sequence if sequence is not None else steps()
     async with _open(url) as connection:
         schema = await schema_of(connection)
-        if schema.taken == 0 or (schema.taken < len(known) and await _is_under_way(connection)):
+        if schema.taken == 0:
             await take(connection, known)
             schema = await schema_of(connection)
+        elif schema.taken < len(known):
+            async with _alone(connection):  # whoever takes steps now has taken them then
+                schema = await schema_of(connection)
         require_fit(schema, len(known))
 
 
@@ -180,14 +183,6 @@ async def _take(connection: Connection, step: Step) -> None:
 
 async def _note(connection: Connection, step: Step) -> None:
     await connection.execute("INSERT INTO schema_step (number, serves) VALUES ($1, $2)", step.number, step.serves)
-
-
-async def _is_under_way(connection: Connection) -> bool:
-    """Tell whether somebody takes steps now, such as a gateway that started a moment earlier."""
-    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
-        return True
-    await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
-    return False
 
 
 @asynccontextmanager

@@ -1,13 +1,13 @@
 """What is forgotten in time: events beyond those that are kept, and rows whose time is over."""
 
 from storage.bounds import EXPIRED_KEPT_MS, TOMBSTONE_KEPT_MS
-from storage.clock import now
 from storage.postgres.connections import Connection
 
 LOCK = 0x46_4C_52_47_03
 """Of the one who prunes; others have nothing to do meanwhile."""
 
 PROVE = "UPDATE probe SET count = count + 1"
+_NOW = "SELECT (extract(epoch FROM now()) * 1000)::bigint"  # one clock for all gateways
 _PRUNE_ISSUED = """DELETE FROM issued WHERE id = ANY (ARRAY
     (SELECT id FROM issued WHERE not_after < $1 ORDER BY not_after LIMIT $2 FOR UPDATE SKIP LOCKED))"""
 _PRUNE_APPROVALS = """DELETE FROM approval WHERE id = ANY (ARRAY
@@ -29,9 +29,10 @@ async def prune(connection: Connection, keep: int, most: int) -> int:
     async with connection.transaction():
         if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
             return 0
-        await connection.execute(_PRUNE_ISSUED, now() - EXPIRED_KEPT_MS, most)
-        await connection.execute(_PRUNE_APPROVALS, now(), most)
-        await connection.execute(_PRUNE_TOMBSTONES, now() - TOMBSTONE_KEPT_MS, most)
+        now = await connection.fetchval(_NOW)
+        await connection.execute(_PRUNE_ISSUED, now - EXPIRED_KEPT_MS, most)
+        await connection.execute(_PRUNE_APPROVALS, now, most)
+        await connection.execute(_PRUNE_TOMBSTONES, now - TOMBSTONE_KEPT_MS, most)
         if not await connection.fetchval(_MAY_BE_MORE, max(keep, 0)):
             return 0
         done = await connection.execute(_PRUNE, max(keep, 0), most)

@@ -69,7 +69,8 @@ _NOTICE = "INSERT INTO notice (origin, names) SELECT * FROM {arrays}"
 class _Part(NamedTuple):
     """What is done to one table.
 
-    `counts` tells that as many rows are to be met as are given, `limits` that none may be full.
+    `counts` tells that as many rows are to be met as are given, `limits` that none may be full, `first` that it is done before
+    what limits: a tenant's row is everybody's, and is to be held no longer than it takes to end.
     """
 
     name: str
@@ -77,6 +78,7 @@ class _Part(NamedTuple):
     types: tuple[str, ...]
     counts: bool = False
     limits: bool = False
+    first: bool = False
 
 
 _ANCHORED: dict[Kind, _Part] = {
@@ -231,7 +233,9 @@ def _text(parts: tuple[_Part, ...]) -> str:
     for part in parts:
         done.append(f"{part.name} AS ({part.text.format(arrays=arrays_of(part.types, first))})")
         first += len(part.types)
-    conditions = [f"NOT EXISTS (SELECT FROM {part.name} WHERE is_full)" for part in parts if part.limits]
+    # The database does what is asked for here, from left to right, and the rest at the end.
+    limits = [f"NOT EXISTS (SELECT FROM {part.name} WHERE is_full)" for part in parts if part.limits]
+    conditions = [f"(SELECT count(*) FROM {part.name}) >= 0" for part in parts if part.first and limits] + limits
     counted = [f"(SELECT count(*) FROM {part.name})" for part in parts if part.counts]
     if counted:
         conditions.insert(0, f"{' + '.join(counted)} = ${first}::bigint")
@@ -239,8 +243,8 @@ def _text(parts: tuple[_Part, ...]) -> str:
 
 
 def _insertion(table: Columns) -> _Part:
-    text = f"INSERT INTO {table.table} ({', '.join(table.names)}) SELECT * FROM {{arrays}}"
-    return _Part(f"new_{table.table}", text, table.types)
+    text = f"INSERT INTO {table.table} ({', '.join(table.names)}) SELECT * FROM {{arrays}} RETURNING 1"
+    return _Part(f"new_{table.table}", text, table.types, first=True)
 
 
 def _deletion(table: str) -> _Part:

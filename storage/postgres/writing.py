@@ -35,7 +35,7 @@ async def write(connection: Connection, group: Sequence[Changes], origin: str) -
         while len(outcomes) < len(group):
             together = _together(group, len(outcomes))
             if together:
-                outcomes += await _write_together(connection, together, origin)
+                await _write_together(connection, together, origin, outcomes)
             else:
                 outcomes.append(await _write_alone(connection, group[len(outcomes)], origin))
     except Exception as error:
@@ -56,20 +56,26 @@ def _together(group: Sequence[Changes], start: int) -> Sequence[Changes]:
     return group[start:]
 
 
-async def _write_together(connection: Connection, group: Sequence[Changes], origin: str) -> Outcomes:
-    """Write changes by one statement; where one of them is at fault, by halves, and that one alone."""
+async def _write_together(connection: Connection, group: Sequence[Changes], origin: str, outcomes: Outcomes) -> None:
+    """Write changes by one statement; where one of them is at fault, by halves, and that one alone.
+
+    What became of each is added to `outcomes` at once: it is true whatever happens to the rest.
+    """
     try:
         await _again(lambda: write_swiftly(connection, group, origin))
     except Exception as error:
         if not _is_of_values(error):
-            return _failed(error, group)
+            outcomes += _failed(error, group)
+            return
     else:
-        return [None] * len(group)
+        outcomes += [None] * len(group)
+        return
     if len(group) == 1:
-        return [await _write_alone(connection, group[0], origin)]
+        outcomes.append(await _write_alone(connection, group[0], origin))
+        return
     middle = len(group) // 2
-    first = await _write_together(connection, group[:middle], origin)
-    return first + await _write_together(connection, group[middle:], origin)
+    for half in (group[:middle], group[middle:]):
+        await _write_together(connection, half, origin, outcomes)
 
 
 async def _write_alone(connection: Connection, changes: Changes, origin: str) -> Exception | None:

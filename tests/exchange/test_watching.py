@@ -3,7 +3,11 @@
 import asyncio
 from functools import partial
 
+import pytest
+
+from adapters import watching
 from adapters.watching import WatchedRepository, Watches
+from core.errors import Reason, Refusal
 from core.lifecycle import renew
 from core.messages import ClientCertificates
 from core.model import DEFAULT_TENANT, Secret
@@ -158,3 +162,30 @@ async def test_where_nobody_knows_what_changed_all_are_told_over_some_time() -> 
 
 async def test_nobody_is_told_where_nobody_watches() -> None:
     Watches().tell(frozenset({EVERYTHING}))
+
+
+async def test_a_commit_of_unknown_end_has_those_it_may_concern_look_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The database may have written it although its answer got lost, and may write it still a moment later."""
+    monkeypatch.setattr(watching, "DOUBT_SECONDS", 0.01)
+    desk = Watched()
+    device = (await desk.config()).device
+    reasons = iter((Reason.UNAVAILABLE, Reason.MALFORMED))
+
+    async def lost(changes: Changes) -> None:
+        raise Refusal(next(reasons), "no answer", check="test")
+
+    desk.repository.commit = lost  # type: ignore[method-assign]  # a store that loses its connection
+    repository = WatchedRepository(desk.repository, desk.watches)
+    looked = asyncio.Semaphore(0)
+    desk.watches.watch(session_key(device.id), looked.release)
+    with pytest.raises(Refusal):
+        await repository.commit(Changes(delete=(Delete(device),)))
+    async with asyncio.timeout(DEADLINE):
+        await looked.acquire()
+        await looked.acquire()
+    with pytest.raises(Refusal):
+        await repository.commit(Changes(delete=(Delete(device),)))
+    await asyncio.sleep(0.02)
+    assert looked.locked()

@@ -90,3 +90,25 @@ async def test_what_is_held_against_counts_is_locked_first(connection: Connectio
     took, outcomes = await statements(connection, Changes(insert=(an_approval(),)))
     assert outcomes == [None]
     assert took < 12
+
+
+async def test_a_tenants_row_is_locked_once_the_devices_are_in(connection: Connection, postgres_url: str) -> None:
+    """Everybody's devices are counted there: while one statement puts its own in, others are not kept waiting."""
+    another = await connect(postgres_url, name="another")
+    try:
+        held = another.transaction()
+        await held.start()
+        await another.execute(
+            "INSERT INTO credential SELECT 'other', device, kind, $1, verifier, NULL, 1, 1 FROM credential LIMIT 1", b"same"
+        )
+        waiting = asyncio.create_task(
+            write(connection, [Changes(insert=(a_device(9), a_credential(9, lookup=b"same")))], "replica")
+        )
+        async with asyncio.timeout(20):
+            while not await another.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - of the database
+                await asyncio.sleep(0.01)
+        await another.execute("SELECT FROM tenant FOR UPDATE NOWAIT")
+        await held.rollback()
+        assert await waiting == [None]
+    finally:
+        await another.close()
