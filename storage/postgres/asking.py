@@ -77,11 +77,18 @@ class Asking:
                 return connection
         self._require_there()
         try:
-            connection = await self._connect()
+            return await self._opened()
         except AWAY:
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise
-        await connection.execute("SET synchronous_commit = off")  # nothing that is asked here has to outlive a crash
+
+    async def _opened(self) -> Connection:
+        connection = await self._connect()
+        try:
+            await connection.execute("SET synchronous_commit = off")  # nothing that is asked here has to outlive a crash
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     def _require_there(self) -> None:

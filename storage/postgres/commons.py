@@ -53,6 +53,9 @@ async def open_commons(connect: Connect) -> AsyncIterator[Commons]:
     connection = await connect()
     try:
         await clock.read(connection)
+        await wire.notices.begin(
+            connection, time.monotonic()
+        )  # what is committed from now on is read, however late the wire is
     finally:
         connection.terminate()
     await single_use.begin()
@@ -101,3 +104,6 @@ async def _prune(connect: Connect, wire: Wire, single_use: SharedSingleUse, answ
                 connection.terminate()
         except AWAY as error:
             log.warning("what replicas had in common could not be pruned: %s", error)
+        except Exception:
+            # Whatever it is: what fails once must not let it grow for ever.
+            log.exception("what replicas had in common could not be pruned")

@@ -50,9 +50,11 @@ class Notices:
         self._last = 0
         self._server: tuple[str, str] | None = None
         self._from = ""
+        self._floor = 0
         self._seen: dict[int, int] = {}
         self._heard_at = 0.0
         self._again_at: float | None = None
+        self._then_at: float | None = None
 
     def silence(self, now: float) -> float:
         """Return for how many seconds nothing of the others was known, at a monotonic time."""
@@ -81,7 +83,7 @@ class Notices:
         if self._server is None:
             self._from = start  # what there is already is read from the registry as it is
         elif not is_known:
-            self._skip_to(start)
+            self._skip_to(start, floor=0)  # another server counts its transactions anew
         self._server, self._heard_at = (server[0], server[1]), now
 
     async def read(self, connection: Connection, now: float) -> int:
@@ -89,11 +91,11 @@ class Notices:
         rows = await connection.fetch(_READ, self._from, self._replica, self._most + 1)
         self._heard_at = now
         if self._again_at is not None and now >= self._again_at:
-            self._again_at = None
+            self._again_at, self._then_at = self._then_at, None
             self._tell(frozenset({EVERYTHING}))
         if len(rows) > self._most:
-            self._again_at = now + AGAIN_SECONDS
-            self._skip_to(rows[0]["next"])
+            self._tell_again(now + AGAIN_SECONDS)
+            self._skip_to(rows[0]["next"], floor=int(rows[0]["next"]))
             return self._most
         fresh = [row for row in rows if row["seq"] is not None and row["seq"] not in self._seen]
         self._seen |= {row["seq"]: int(row["xact"]) for row in fresh}
@@ -111,12 +113,24 @@ class Notices:
         self._told.pop(number, None)
 
     def _go_on(self, oldest: str) -> None:
-        self._from, horizon = oldest, int(oldest)
+        """Begin the next reading at the oldest open transaction, but after what was left out: that would be too much again.
+
+        A transaction anywhere in the cluster counts as open, for as long as it takes.
+        """
+        horizon = max(int(oldest), self._floor)
+        self._from = str(horizon)
         self._seen = {seq: xact for seq, xact in self._seen.items() if xact >= horizon}
 
-    def _skip_to(self, start: str) -> None:
+    def _tell_again(self, at: float) -> None:
+        """Tell everything once more at a time. What is due already is not put off: then it is told again, at the last time."""
+        if self._again_at is None:
+            self._again_at = at
+        else:
+            self._then_at = at
+
+    def _skip_to(self, start: str, floor: int) -> None:
         log.warning("what other replicas did is not known of some time: everything is looked at again")
-        self._from, self._seen = start, {}
+        self._from, self._floor, self._seen = start, floor, {}
         self._tell(frozenset({EVERYTHING}))
 
     def _tell(self, names: frozenset[str]) -> None:

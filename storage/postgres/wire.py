@@ -23,10 +23,6 @@ _LEAST_SECONDS: Final = 0.2
 _MOST_SECONDS: Final = 5.0
 _TELL: Final = "SELECT pg_notify($1, '')"
 _SPREAD: Final = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
-"""What goes wrong with a connection, or with whoever is behind it.
-
-asyncpg's internal errors are among them: so it fails where a session was ended while the loop was busy with something else.
-"""
 
 Connect = Callable[[], Awaitable[Connection]]
 

@@ -8,6 +8,7 @@ from core.model import DeviceId
 from core.notices import EVENTS, EVERYTHING, read, session_key, write
 from storage.postgres import gossip as gossiping
 from storage.postgres import notices
+from storage.postgres.connections import Connection
 from tests.postgres_server import PostgresServer
 from tests.replicas.gateways import DEADLINE, until
 from tests.replicas.parts import commit, commons, cut, hand, heard, pair
@@ -102,6 +103,59 @@ async def test_more_than_can_be_read_at_once_counts_as_everything_and_once_more_
         assert await mine.read(connection, 4.0) == 1
         assert told[2:] == [frozenset({D1})]
         assert mine.everything == 2
+
+
+async def test_rows_that_were_left_out_are_not_met_again_while_a_transaction_takes_long(
+    emptied: str, postgres: PostgresServer
+) -> None:
+    async with hand(emptied) as connection, commons(emptied) as one, hand(postgres.url("postgres")) as elsewhere:
+        async with elsewhere.transaction():
+            await elsewhere.execute("SELECT pg_current_xact_id()")
+            mine, told = await reader(connection)
+            for number in range(5):
+                await commit(connection, one, frozenset({f"name {number}"}))
+            assert [await mine.read(connection, now) for now in (1.0, 2.0, 3.0, 4.0)] == [3, 0, 0, 0]
+            await commit(connection, one, frozenset({D1}))
+            assert [await mine.read(connection, now) for now in (5.0, 6.0)] == [1, 0]
+        await commit(connection, one, frozenset({D2}))
+        assert await mine.read(connection, 7.0) == 1
+        assert told == [frozenset({EVERYTHING}), frozenset({D1}), frozenset({D2})]
+
+
+async def test_whatever_is_left_out_again_puts_off_nothing_and_is_told_later_too(emptied: str) -> None:
+    async with hand(emptied) as connection, commons(emptied) as one:
+        mine, told = await reader(connection)
+        for now in (0.0, notices.AGAIN_SECONDS - 10.0):
+            for number in range(5):
+                await commit(connection, one, frozenset({f"name {number}"}))
+            await mine.read(connection, now)
+        tellings = []
+        for now in (1.0, 11.0, 19.0, 21.0, 100.0):
+            await mine.read(connection, notices.AGAIN_SECONDS + now)
+            tellings.append(len(told) - 2)
+        assert tellings == [1, 1, 1, 2, 2]
+        assert mine.everything == 4
+
+
+async def test_another_server_is_read_from_its_own_beginning(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand(emptied) as connection, commons(emptied) as one:
+        mine, told = await reader(connection)
+        monkeypatch.setattr(mine, "_floor", 10**15)  # of one that had counted further
+        monkeypatch.setattr(mine, "_server", ("then", "there"))
+        await mine.begin(connection, 1.0)
+        for name in (D1, D2):
+            await commit(connection, one, frozenset({name}))
+            assert await mine.read(connection, 2.0) == 1
+        assert told == [frozenset({EVERYTHING}), frozenset({D1}), frozenset({D2})]
+
+
+async def reader(connection: Connection) -> tuple[notices.Notices, list[frozenset[str]]]:
+    """Return one that reads three rows at once, and what it tells."""
+    mine = notices.Notices("reader", lambda: None, most=3)
+    told: list[frozenset[str]] = []
+    mine.listen(told.append)
+    await mine.begin(connection, 0.0)
+    return mine, told
 
 
 async def test_after_an_absence_longer_than_rows_are_kept_everything_counts_as_changed(emptied: str) -> None:
