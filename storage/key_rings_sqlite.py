@@ -19,22 +19,8 @@ R = TypeVar("R")
 _SETTINGS = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;"
 _BUSY_SECONDS = 10.0
 
-KEYS = "SELECT id, purpose, sealed, created_at FROM key_ring ORDER BY id, purpose"
 ADD = "INSERT OR IGNORE INTO key_ring (id, purpose, sealed, created_at) VALUES (?, ?, ?, ?)"
 RETIRE = "DELETE FROM key_ring WHERE id <> ?"
-COUNT = {
-    SealedPlace.PROFILES: "SELECT count(*) FROM profile",
-    SealedPlace.CREDENTIALS: "SELECT count(sealed) FROM credential",
-    SealedPlace.CONFIGS: "SELECT count(*) FROM config",
-    SealedPlace.DOCUMENTS: "SELECT count(*) FROM config_document",
-}
-BATCH = {
-    SealedPlace.PROFILES: "SELECT id, provision_secret, previous_secret, hook FROM profile WHERE id > ? ORDER BY id LIMIT ?",
-    SealedPlace.CREDENTIALS: """SELECT id, sealed FROM credential WHERE id > ? AND sealed IS NOT NULL ORDER BY id LIMIT ?""",
-    SealedPlace.CONFIGS: "SELECT id, external_key FROM config WHERE id > ? ORDER BY id LIMIT ?",
-    SealedPlace.DOCUMENTS: """SELECT config, content, certificates FROM config_document
-        WHERE config > ? ORDER BY config LIMIT ?""",
-}
 # First the row, then what its values become, then what they have to be.
 REPLACE = {
     SealedPlace.PROFILES: """UPDATE profile SET provision_secret = ?2, previous_secret = ?3, hook = replace(hook, ?7, ?4)
@@ -55,8 +41,8 @@ class SqliteKeyRing:
 
     async def keys(self) -> Sequence[RingKey]:
         """Return all keys of the ring. Raises `Refusal` UNAVAILABLE, as the others do."""
-        found = await self._run(lambda connection: connection.execute(KEYS).fetchall())
-        return [RingKey(id=row[0], purpose=row[1], sealed=row[2], created_at=row[3]) for row in found]
+        found = await self._run(lambda connection: connection.execute(sealed_rows.KEYS).fetchall())
+        return [sealed_rows.ring_key(row) for row in found]
 
     async def add(self, key: RingKey) -> None:
         """Put a key on the ring; one of the same id and purpose that is there stays."""
@@ -75,12 +61,12 @@ class SqliteKeyRing:
 
     async def count(self, place: SealedPlace) -> int:
         """Return how many rows of a place have sealed values."""
-        ((rows,),) = await self._run(lambda connection: connection.execute(COUNT[place]).fetchall())
+        ((rows,),) = await self._run(lambda connection: connection.execute(sealed_rows.COUNT[place]).fetchall())
         return int(rows)
 
     async def batch(self, place: SealedPlace, after: str, limit: int) -> Sequence[SealedRow]:
         """Return rows that have sealed values, by their ids, behind one."""
-        found = await self._run(lambda connection: connection.execute(BATCH[place], (after, limit)).fetchall())
+        found = await self._run(lambda connection: connection.execute(sealed_rows.BATCH[place], (after, limit)).fetchall())
         return [sealed_rows.sealed_row(place, row) for row in found]
 
     async def replace(self, place: SealedPlace, changes: Sequence[tuple[SealedRow, SealedRow]]) -> int:

@@ -80,18 +80,8 @@ def tenant(row: Row) -> Tenant:
 
 def device_row(device: Device) -> Row:
     """Return a device's row, without what most devices have not."""
-    return (
-        device.id,
-        device.tenant,
-        device.profile,
-        device.name,
-        device.state.value,
-        int(device.enabled),
-        json_text(device.metadata),
-        device.created_at,
-        device.updated_at,
-        device.version,
-    )
+    *who, created_at, updated_at, version = bare_device_row(device)
+    return (*who, json_text(device.metadata), created_at, updated_at, version)
 
 
 def bare_device_row(device: Device) -> Row:

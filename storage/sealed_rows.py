@@ -1,12 +1,36 @@
-"""Sealed values as rows of a database and back; a hook's is within a JSON text."""
+"""Sealed values and the keys of the ring as rows of a database and back, and how they are asked for.
+
+A hook's value is within a JSON text. PostgreSQL takes the statements as `storage.postgres.spelling` spells them.
+"""
 
 from typing import Any
 
 import msgspec
 
+from core.crypto.key_ring import RingKey
 from core.model import Hook, Sealed
 from core.resealing import SealedPlace, SealedRow
 from storage.rows import Row
+
+KEYS = "SELECT id, purpose, sealed, created_at FROM key_ring ORDER BY id, purpose"
+COUNT = {
+    SealedPlace.PROFILES: "SELECT count(*) FROM profile",
+    SealedPlace.CREDENTIALS: "SELECT count(sealed) FROM credential",
+    SealedPlace.CONFIGS: "SELECT count(*) FROM config",
+    SealedPlace.DOCUMENTS: "SELECT count(*) FROM config_document",
+}
+BATCH = {
+    SealedPlace.PROFILES: "SELECT id, provision_secret, previous_secret, hook FROM profile WHERE id > ? ORDER BY id LIMIT ?",
+    SealedPlace.CREDENTIALS: "SELECT id, sealed FROM credential WHERE id > ? AND sealed IS NOT NULL ORDER BY id LIMIT ?",
+    SealedPlace.CONFIGS: "SELECT id, external_key FROM config WHERE id > ? ORDER BY id LIMIT ?",
+    SealedPlace.DOCUMENTS: """SELECT config, content, certificates FROM config_document
+        WHERE config > ? ORDER BY config LIMIT ?""",
+}
+
+
+def ring_key(row: Row) -> RingKey:
+    """Return the key of a row."""
+    return RingKey(id=row[0], purpose=row[1], sealed=row[2], created_at=row[3])
 
 
 def sealed_row(place: SealedPlace, row: Row) -> SealedRow:

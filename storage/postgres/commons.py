@@ -53,9 +53,8 @@ async def open_commons(connect: Connect) -> AsyncIterator[Commons]:
     connection = await connect()
     try:
         await clock.read(connection)
-        await wire.notices.begin(
-            connection, time.monotonic()
-        )  # what is committed from now on is read, however late the wire is
+        # What is committed from now on is read, however late the wire is.
+        await wire.notices.begin(connection, time.monotonic())
     finally:
         connection.terminate()
     await single_use.begin()

@@ -9,33 +9,19 @@ import asyncpg
 from core.crypto.key_ring import RingKey
 from core.model import Event
 from core.resealing import SealedPlace, SealedRow
-from storage import event_rows, refusals, sealed_rows
+from storage import refusals, sealed_rows
 from storage.postgres import migration
-from storage.postgres.connections import AWAY, Connection, connect, shown
+from storage.postgres.columns import EVENT, insertion, turned
+from storage.postgres.connections import AWAY, Connection, connect, fetched, shown
+from storage.postgres.spelling import spell
 
 R = TypeVar("R")
 
 _ATTEMPTS = 5
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 
-KEYS = "SELECT id, purpose, sealed, created_at FROM key_ring ORDER BY id, purpose"
 ADD = "INSERT INTO key_ring (id, purpose, sealed, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 RETIRE = "WITH gone AS (DELETE FROM key_ring WHERE id <> $1 RETURNING 1) SELECT count(*) FROM gone"
-RECORD = f"""INSERT INTO event ({event_rows.EVENT.replace("event.", "")})
-    VALUES ({", ".join(f"${number}" for number in range(1, 15))})"""  # noqa: S608 - constants alone
-COUNT = {
-    SealedPlace.PROFILES: "SELECT count(*) FROM profile",
-    SealedPlace.CREDENTIALS: "SELECT count(sealed) FROM credential",
-    SealedPlace.CONFIGS: "SELECT count(*) FROM config",
-    SealedPlace.DOCUMENTS: "SELECT count(*) FROM config_document",
-}
-BATCH = {
-    SealedPlace.PROFILES: "SELECT id, provision_secret, previous_secret, hook FROM profile WHERE id > $1 ORDER BY id LIMIT $2",
-    SealedPlace.CREDENTIALS: "SELECT id, sealed FROM credential WHERE id > $1 AND sealed IS NOT NULL ORDER BY id LIMIT $2",
-    SealedPlace.CONFIGS: "SELECT id, external_key FROM config WHERE id > $1 ORDER BY id LIMIT $2",
-    SealedPlace.DOCUMENTS: """SELECT config, content, certificates FROM config_document
-        WHERE config > $1 ORDER BY config LIMIT $2""",
-}
 # First the row, then what its values become, then what they have to be.
 REPLACE = {
     SealedPlace.PROFILES: """UPDATE profile SET provision_secret = $2, previous_secret = $3, hook = replace(hook, $7, $4)
@@ -48,6 +34,11 @@ REPLACE = {
 }
 
 
+async def record(connection: Connection, event: Event) -> None:
+    """Record an event that no commit of a gateway's does. Raises what asyncpg raises."""
+    await connection.execute(insertion(EVENT), *turned(EVENT.rows(event)))
+
+
 class PostgresKeyRing:
     """A `core.resealing.KeyRing`. Each call is one short transaction."""
 
@@ -56,8 +47,8 @@ class PostgresKeyRing:
 
     async def keys(self) -> Sequence[RingKey]:
         """Return all keys of the ring. Raises `Refusal` UNAVAILABLE, as the others do."""
-        found = await self._run(lambda: self._connection.fetch(KEYS))
-        return [RingKey(id=row[0], purpose=row[1], sealed=row[2], created_at=row[3]) for row in found]
+        found = await self._run(lambda: fetched(self._connection, sealed_rows.KEYS))
+        return [sealed_rows.ring_key(row) for row in found]
 
     async def add(self, key: RingKey) -> None:
         """Put a key on the ring; one of the same id and purpose that is there stays."""
@@ -69,19 +60,19 @@ class PostgresKeyRing:
         async def retired() -> int:
             async with self._connection.transaction():
                 gone = await self._connection.fetchval(RETIRE, keep)
-                await self._connection.execute(RECORD, *event_rows.event_row(event))
+                await record(self._connection, event)
             return int(gone or 0)
 
         return await self._run(retired)
 
     async def count(self, place: SealedPlace) -> int:
         """Return how many rows of a place have sealed values."""
-        return int(await self._run(lambda: self._connection.fetchval(COUNT[place])) or 0)
+        return int(await self._run(lambda: self._connection.fetchval(sealed_rows.COUNT[place])) or 0)
 
     async def batch(self, place: SealedPlace, after: str, limit: int) -> Sequence[SealedRow]:
         """Return rows that have sealed values, by their ids, behind one."""
-        found = await self._run(lambda: self._connection.fetch(BATCH[place], after, limit))
-        return [sealed_rows.sealed_row(place, tuple(row)) for row in found]
+        found = await self._run(lambda: fetched(self._connection, spell(sealed_rows.BATCH[place]), after, limit))
+        return [sealed_rows.sealed_row(place, row) for row in found]
 
     async def replace(self, place: SealedPlace, changes: Sequence[tuple[SealedRow, SealedRow]]) -> int:
         """Put new values in the place of those that are there still; return in how many rows."""

@@ -2,10 +2,10 @@
 
 from core.errors import Reason, Refusal
 from core.model import Event
-from storage import event_rows, refusals
+from storage import refusals
 from storage.postgres import migration
 from storage.postgres.connections import AWAY, UNHURRIED, Connection, connect, shown
-from storage.postgres.key_rings import RECORD
+from storage.postgres.key_rings import record
 from storage.restoring import BEGIN_BEHIND, LEAP, SKIP, Marked
 
 NAME = "firstlight restore"
@@ -43,5 +43,5 @@ async def _mark(connection: Connection, event: Event) -> Marked:
         for text in (SKIP, BEGIN_BEHIND):
             contexts += int((await connection.execute(text.format(leap=LEAP))).rpartition(" ")[2])
         await connection.execute(FORGET)
-        await connection.execute(RECORD, *event_rows.event_row(event))
+        await record(connection, event)
     return Marked(contexts)
